@@ -1,0 +1,81 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One setting for every Swift target: Swift 6 mode, each use of unsafe memory marked where it
+// stands, and no warning left standing.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+  name: "ingest",
+  products: [
+    .library(name: "Ingest", targets: ["Ingest"]),
+    .executable(name: "ingest", targets: ["IngestCommand"]),
+    .executable(name: "ingest-send", targets: ["IngestSendCommand"]),
+  ],
+  dependencies: [
+    // The commands alone use these two; the library brings no third-party Swift code along.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    // The only C: the kernel's ABI and what Swift cannot import.
+    .target(
+      name: "CIngestKernel",
+      cSettings: [.define("_GNU_SOURCE")],
+      linkerSettings: [.linkedLibrary("uring")]),
+    // Digests come from the libraries that the distributions ship.
+    .systemLibrary(
+      name: "CISAL", path: "Sources/CISAL", pkgConfig: "libisal",
+      providers: [.apt(["libisal-dev"])]),
+    .systemLibrary(
+      name: "CXXHash", path: "Sources/CXXHash", pkgConfig: "libxxhash",
+      providers: [.apt(["libxxhash-dev"])]),
+
+    // Rings, leases and area arithmetic: memory only, no system call.
+    .target(name: "RingCore", dependencies: ["CIngestKernel"], swiftSettings: strict),
+    // The record format that ingest-send writes and ingest verifies.
+    .target(name: "Wire", dependencies: ["CISAL", "CXXHash"], swiftSettings: strict),
+    // Ring set-up, areas and engines: every io_uring system call is made here.
+    .target(name: "ZeroCopy", dependencies: ["RingCore", "CIngestKernel"], swiftSettings: strict),
+    // parse, checksum and sink.
+    .target(
+      name: "Stages", dependencies: ["RingCore", "Wire", "CIngestKernel"], swiftSettings: strict),
+    // What people import: pipelines, threads, counters, the sender.
+    .target(
+      name: "Ingest",
+      dependencies: [
+        "RingCore", "ZeroCopy", "Stages", "Wire", "CIngestKernel",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+    // What both commands share: units, tables, JSON, exit codes.
+    .target(
+      name: "CommandSupport",
+      dependencies: [
+        "Ingest", "CIngestKernel",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "IngestCommand",
+      dependencies: [
+        "Ingest", "CommandSupport", "CIngestKernel",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "IngestSendCommand",
+      dependencies: [
+        "Ingest", "CommandSupport", "CIngestKernel",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+  ]
+)

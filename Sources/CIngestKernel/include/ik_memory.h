@@ -1,0 +1,52 @@
+// Acquire loads and release stores on words shared with the kernel (liburing's are macros, which
+// Swift does not import), and the mapping calls whose flags Swift does not see.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+static inline uint32_t ik_load_acquire_u32(const uint32_t *word) {
+  return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+static inline uint32_t ik_load_relaxed_u32(const uint32_t *word) {
+  return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline void ik_store_release_u32(uint32_t *word, uint32_t value) {
+  __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+static inline uint16_t ik_load_acquire_u16(const uint16_t *word) {
+  return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+static inline void ik_store_release_u16(uint16_t *word, uint16_t value) {
+  __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+// Counters have one writer; readers on other threads need whole words, no ordering.
+static inline uint64_t ik_load_relaxed_u64(const uint64_t *word) {
+  return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline void ik_store_relaxed_u64(uint64_t *word, uint64_t value) {
+  __atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+// How an area or a send pool is backed.
+enum ik_pages {
+  IK_PAGES_SMALL = 0,  // base pages only: MADV_NOHUGEPAGE
+  IK_PAGES_THP = 1,    // MADV_HUGEPAGE
+};
+
+// Maps bytes of private anonymous memory, faulted in now and not inherited by fork. Returns 0 and
+// the address, or a negative errno.
+int ik_map_anonymous(size_t bytes, enum ik_pages pages, void *_Nullable *_Nonnull out);
+void ik_unmap(void *address, size_t bytes);
+
+// Resident and locked sizes, in bytes, from /proc/self/status; 0 where unreadable.
+uint64_t ik_resident_bytes(void);
+
+#pragma clang assume_nonnull end

@@ -1,0 +1,92 @@
+// Requests: the next free submission entry and the preparations that both engines and the sender
+// use. An entry handed out is zeroed; its user_data is the caller's.
+#pragma once
+#include <liburing.h>
+#include <string.h>
+
+#include "ik_abi.h"
+
+#pragma clang assume_nonnull begin
+
+// The next submission entry, or NULL when the queue is full until the next enter.
+static inline struct io_uring_sqe *_Nullable ik_sq_next(struct io_uring *ring) {
+  struct io_uring_sq *queue = &ring->sq;
+  unsigned head = __atomic_load_n(queue->khead, __ATOMIC_ACQUIRE);
+  if (queue->sqe_tail - head > *queue->kring_mask) return NULL;
+  struct io_uring_sqe *entry = &queue->sqes[queue->sqe_tail & *queue->kring_mask];
+  queue->sqe_tail++;
+  memset(entry, 0, sizeof *entry);
+  return entry;
+}
+
+static inline void ik_prep(struct io_uring_sqe *sqe, int opcode, int fd, const void *_Nullable at,
+                           uint32_t length, uint64_t offset) {
+  sqe->opcode = (uint8_t)opcode;
+  sqe->fd = fd;
+  sqe->addr = (uint64_t)(uintptr_t)at;
+  sqe->len = length;
+  sqe->off = offset;
+}
+
+// Receive into the buffers of a provided-buffer group.
+static inline void ik_prep_recv_select(struct io_uring_sqe *sqe, int fd, uint16_t group,
+                                       uint16_t recv_flags, uint32_t message_flags) {
+  ik_prep(sqe, IORING_OP_RECV, fd, NULL, 0, 0);
+  sqe->flags = IK_SQE_BUFFER_SELECT;
+  sqe->buf_group = group;
+  sqe->ioprio = recv_flags;
+  sqe->msg_flags = message_flags;
+}
+
+static inline void ik_prep_accept_multishot(struct io_uring_sqe *sqe, int fd, uint32_t flags) {
+  ik_prep(sqe, IORING_OP_ACCEPT, fd, NULL, 0, 0);
+  sqe->ioprio = IK_ACCEPT_MULTISHOT;
+  sqe->accept_flags = flags;
+}
+
+static inline void ik_prep_cancel(struct io_uring_sqe *sqe, uint64_t user_data) {
+  ik_prep(sqe, IORING_OP_ASYNC_CANCEL, -1, NULL, 0, 0);
+  sqe->addr = user_data;
+}
+
+static inline void ik_prep_poll_multishot(struct io_uring_sqe *sqe, int fd, uint32_t events) {
+  ik_prep(sqe, IORING_OP_POLL_ADD, fd, NULL, IORING_POLL_ADD_MULTI, 0);
+  sqe->poll32_events = events;
+}
+
+static inline void ik_prep_write(struct io_uring_sqe *sqe, int fd, const void *at, uint32_t length,
+                                 uint64_t offset) {
+  ik_prep(sqe, IORING_OP_WRITE, fd, at, length, offset);
+}
+
+static inline void ik_prep_writev(struct io_uring_sqe *sqe, int fd, const struct iovec *vectors,
+                                  uint32_t count, uint64_t offset) {
+  ik_prep(sqe, IORING_OP_WRITEV, fd, vectors, count, offset);
+}
+
+static inline void ik_prep_fsync(struct io_uring_sqe *sqe, int fd) {
+  ik_prep(sqe, IORING_OP_FSYNC, fd, NULL, 0, 0);
+}
+
+static inline void ik_prep_close(struct io_uring_sqe *sqe, int fd) {
+  ik_prep(sqe, IORING_OP_CLOSE, fd, NULL, 0, 0);
+}
+
+static inline void ik_prep_send(struct io_uring_sqe *sqe, int fd, const void *at, uint32_t length,
+                                uint32_t message_flags) {
+  ik_prep(sqe, IORING_OP_SEND, fd, at, length, 0);
+  sqe->msg_flags = message_flags;
+}
+
+// SEND_ZC; send_flags are IK_SEND_ZC_REPORT_USAGE, IK_RECVSEND_FIXED_BUF (with buffer),
+// IK_SEND_VECTORIZED.
+static inline void ik_prep_send_zc(struct io_uring_sqe *sqe, int fd, const void *at,
+                                   uint32_t length, uint32_t message_flags, uint16_t send_flags,
+                                   uint16_t buffer) {
+  ik_prep(sqe, IORING_OP_SEND_ZC, fd, at, length, 0);
+  sqe->msg_flags = message_flags;
+  sqe->ioprio = send_flags;
+  sqe->buf_index = buffer;
+}
+
+#pragma clang assume_nonnull end

@@ -1,0 +1,33 @@
+// Threads and signals: GNU-only calls that Swift's Glibc module does not show.
+#pragma once
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+// Pins the calling thread. Returns 0 or a negative errno (EINVAL: no such CPU for this process).
+int ik_thread_pin(int cpu);
+int ik_thread_cpu(void);
+void ik_thread_name(const char *name);
+// CPUs this process may run on, lowest first; returns how many there are, of which at most
+// capacity are written.
+int ik_allowed_cpus(int *cpus, int capacity);
+
+// Starts body(context) on a new joinable thread. Returns 0 or a negative errno.
+int ik_thread_start(uint64_t *thread, void (*body)(void *), void *context);
+int ik_thread_join(uint64_t thread);
+
+// A pollable descriptor for SIGINT, SIGTERM and SIGUSR1, blocked in the calling thread and those
+// it starts later. SIGPIPE is ignored: writers see EPIPE. Returns a negative errno on failure.
+int ik_signal_descriptor(void);
+// The signal number waiting in the descriptor, 0 when timeout_ms passed, or a negative errno.
+int ik_signal_wait(int descriptor, int timeout_ms);
+
+int ik_event_descriptor(void);
+void ik_event_signal(int descriptor);
+
+uint64_t ik_clock_ns(void);        // CLOCK_MONOTONIC
+uint64_t ik_wall_clock_ns(void);   // CLOCK_REALTIME
+uint64_t ik_thread_cpu_ns(void);   // CPU time of the calling thread
+uint64_t ik_process_cpu_ns(void);  // CPU time of the process
+
+#pragma clang assume_nonnull end

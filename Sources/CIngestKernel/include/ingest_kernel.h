@@ -1,0 +1,9 @@
+// The one header Swift imports: the kernel ABI and the few calls Swift cannot spell.
+#pragma once
+#include "ik_abi.h"
+#include "ik_check.h"
+#include "ik_memory.h"
+#include "ik_ring.h"
+#include "ik_setup.h"
+#include "ik_socket.h"
+#include "ik_thread.h"

@@ -1,0 +1,87 @@
+#include "ik_setup.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int open_with(struct io_uring *ring, uint32_t entries, uint32_t completion_entries,
+                     uint32_t flags) {
+  struct io_uring_params params;
+  memset(&params, 0, sizeof params);
+  params.flags = flags | IK_SETUP_CQE32 | IK_SETUP_CQSIZE | IK_SETUP_CLAMP | IK_SETUP_SUBMIT_ALL;
+  params.cq_entries = completion_entries;
+  memset(ring, 0, sizeof *ring);
+  return io_uring_queue_init_params(entries, ring, &params);
+}
+
+int ik_ring_open(struct io_uring *ring, uint32_t entries, uint32_t completion_entries) {
+  int error = open_with(ring, entries, completion_entries,
+                        IK_SETUP_SINGLE_ISSUER | IK_SETUP_DEFER_TASKRUN);
+  if (error == -EINVAL) error = open_with(ring, entries, completion_entries, IK_SETUP_COOP_TASKRUN);
+  if (error) return error;
+  // The index array always says "in order"; written once, it need not be touched again.
+  if (!(ring->flags & IK_SETUP_NO_SQARRAY)) {
+    for (uint32_t i = 0; i <= *ring->sq.kring_mask; i++) ring->sq.array[i] = i;
+  }
+  // A child must not keep the ring alive: its mappings would keep the memory pinned.
+  (void)io_uring_ring_dontfork(ring);
+  return 0;
+}
+
+void ik_ring_close(struct io_uring *ring) { io_uring_queue_exit(ring); }
+
+void ik_ring_register_descriptor(struct io_uring *ring) { (void)io_uring_register_ring_fd(ring); }
+
+uint32_t ik_ring_unsubmitted(const struct io_uring *ring) {
+  return ring->sq.sqe_tail - __atomic_load_n(ring->sq.khead, __ATOMIC_ACQUIRE);
+}
+
+int ik_ring_enter(struct io_uring *ring, uint32_t wait_for, uint32_t min_wait_us,
+                  uint64_t timeout_ns) {
+  __atomic_store_n(ring->sq.ktail, ring->sq.sqe_tail, __ATOMIC_RELEASE);
+  uint32_t submit = ik_ring_unsubmitted(ring);
+  uint32_t flags = IK_ENTER_GETEVENTS;
+  if (ring->enter_ring_fd != ring->ring_fd) flags |= IK_ENTER_REGISTERED_RING;
+
+  struct __kernel_timespec until = {
+      .tv_sec = (int64_t)(timeout_ns / 1000000000u),
+      .tv_nsec = (long long)(timeout_ns % 1000000000u),
+  };
+  struct ik_getevents_arg argument = {.min_wait_usec = min_wait_us};
+  void *pointer = NULL;
+  size_t size = 0;
+  if (wait_for && (min_wait_us || timeout_ns != UINT64_MAX)) {
+    if (timeout_ns != UINT64_MAX) argument.ts = (uint64_t)(uintptr_t)&until;
+    flags |= IK_ENTER_EXT_ARG;
+    pointer = &argument;
+    size = sizeof argument;
+  }
+  long taken = syscall(__NR_io_uring_enter, ring->enter_ring_fd, submit, wait_for, flags, pointer,
+                       size);
+  return taken < 0 ? -errno : (int)taken;
+}
+
+int ik_ring_register_buffers(struct io_uring *ring, const struct iovec *buffers, uint32_t count) {
+  return io_uring_register_buffers(ring, buffers, count);
+}
+
+int ik_ring_register_pbufs(struct io_uring *ring, struct ik_buf *ring_memory, uint32_t entries,
+                           uint16_t group, uint16_t flags) {
+  struct ik_buf_reg registration = {
+      .ring_addr = (uint64_t)(uintptr_t)ring_memory,
+      .ring_entries = entries,
+      .bgid = group,
+      .flags = flags,
+  };
+  int error = io_uring_register((unsigned)ring->ring_fd, IK_REGISTER_PBUF_RING, &registration, 1);
+  return error < 0 ? error : 0;
+}
+
+int ik_ring_has_opcode(struct io_uring *ring, int opcode) {
+  struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
+  if (!probe) return 0;
+  int known = opcode <= probe->last_op && (probe->ops[opcode].flags & IO_URING_OP_SUPPORTED) != 0;
+  io_uring_free_probe(probe);
+  return known;
+}

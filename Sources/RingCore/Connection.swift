@@ -1,0 +1,92 @@
+public import CIngestKernel
+
+/// A TCP connection as stages see it.
+@frozen
+public struct Connection: BitwiseCopyable, Sendable {
+  /// The index of per-connection state; used again after the connection's end.
+  public let slot: UInt32
+  /// Counts connections of this engine from 1; never used again.
+  public let serial: UInt64
+  public let peer: Endpoint
+
+  @inlinable
+  public init(slot: UInt32, serial: UInt64, peer: Endpoint) {
+    self.slot = slot
+    self.serial = serial
+    self.peer = peer
+  }
+}
+
+/// An IPv4 or IPv6 address and port, as plain bytes.
+@frozen
+public struct Endpoint: BitwiseCopyable, Sendable {
+  public var raw: ik_endpoint
+
+  @inlinable
+  public init(raw: ik_endpoint) { self.raw = raw }
+
+  @inlinable
+  public init() { raw = ik_endpoint() }
+}
+
+/// How a connection's byte stream ended.
+@frozen
+public enum StreamEnd: Equatable, BitwiseCopyable, Sendable {
+  /// The peer finished (FIN).
+  case finished
+  /// The socket failed with this errno (ECONNRESET and the like).
+  case failed(Int32)
+  /// A stage refused the stream; the fault was reported with ``Batch/report(_:)``.
+  case refused
+  /// The run was stopped while the stream was open.
+  case stopped
+}
+
+/// Something wrong with what a connection sent, as plain words for the data path; the sentence is
+/// made outside it.
+@frozen
+public struct Fault: Equatable, BitwiseCopyable, Sendable {
+  public var kind: Kind
+  /// The connection's serial number; filled in by the engine.
+  public var connection: UInt64
+  /// Which record of the stream, counted from 0.
+  public var record: UInt64
+  /// Bytes into the connection's stream where the record (or the bad byte) starts.
+  public var offset: UInt64
+  public var expected: UInt64
+  public var found: UInt64
+
+  @inlinable
+  public init(_ kind: Kind, record: UInt64, offset: UInt64, expected: UInt64, found: UInt64) {
+    self.kind = kind
+    self.connection = 0
+    self.record = record
+    self.offset = offset
+    self.expected = expected
+    self.found = found
+  }
+
+  @frozen
+  public enum Kind: UInt8, Sendable, CaseIterable {
+    /// A length prefix above the bound: expected = bound, found = length.
+    case recordTooLong
+    /// No newline within the bound: expected = bound, found = bytes seen.
+    case lineTooLong
+    /// A prefix that counts itself, smaller than itself: expected = prefix bytes, found = value.
+    case recordTooShort
+    /// The first word of a wire header is not the magic.
+    case badMagic
+    /// A wire header of a version or checksum this build does not know.
+    case unknownFormat
+    /// A wire header whose own CRC32C does not fit.
+    case badHeader
+    /// Wire sequence numbers are not consecutive.
+    case sequence
+    /// A digest does not fit.
+    case checksum
+    /// The stream ended inside a record: expected = bytes announced, found = bytes seen.
+    case truncated
+    /// The sink could not write: found = errno, offset = byte up to which data is safe.
+    case sink
+  }
+}

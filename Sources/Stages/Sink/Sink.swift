@@ -1,0 +1,21 @@
+public import RingCore
+
+/// Where records go. A sink sees every piece of every record in the order of its connection's
+/// stream, and answers for each lease when its pieces are through.
+public protocol Sink: ~Copyable {
+  /// One piece of a record; `at` is where it starts in the lease, in bytes. A sink that only
+  /// counts does nothing here.
+  mutating func take(
+    _ piece: Piece, of lease: borrowing Lease, at start: UInt32, in batch: inout Batch)
+
+  /// All pieces of the lease were taken: give it back or keep it.
+  mutating func finish(_ lease: consuming Lease, in batch: inout Batch) -> Verdict
+
+  mutating func opened(_ connection: Connection, in batch: inout Batch)
+  mutating func closed(_ connection: Connection, _ end: StreamEnd, in batch: inout Batch)
+  mutating func endBatch(in batch: inout Batch)
+  mutating func completed(_ index: UInt32, result: Int32, in batch: inout Batch)
+  var pending: Int { get }
+  /// Whether the sink reads payload with the CPU.
+  var readsPayload: Bool { get }
+}

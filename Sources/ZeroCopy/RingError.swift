@@ -1,0 +1,41 @@
+import Glibc
+
+/// A refused io_uring call: what was tried, the errno, the likely cause and what to do about it.
+public struct RingError: Error, Equatable, CustomStringConvertible {
+  /// The step that failed, as a phrase ("set up a ring of 256 entries").
+  public let step: String
+  /// The errno, positive.
+  public let errno: Int32
+
+  public init(_ step: String, errno: Int32) {
+    self.step = step
+    self.errno = errno
+  }
+
+  public var description: String {
+    let text = unsafe String(cString: strerror(errno))
+    let base = "could not \(step): \(text) (errno \(errno))"
+    guard let remedy else { return base }
+    return "\(base); \(remedy)"
+  }
+
+  /// The likely cause and the command that mends it, where one is known.
+  public var remedy: String? {
+    switch errno {
+    case EPERM:
+      return
+        "io_uring is switched off here: see `sysctl kernel.io_uring_disabled` (0 allows everyone) "
+        + "and the container's seccomp profile"
+    case ENOSYS:
+      return "this kernel has no io_uring: ingest needs Linux 6.0 or newer (`uname -r`)"
+    case ENOMEM:
+      return "locked memory is limited: raise it with `ulimit -l` or LimitMEMLOCK=, or ask for less"
+    case EINVAL:
+      return "this kernel is too old for the request: ingest needs Linux 6.0 or newer (`uname -r`)"
+    case EMFILE:
+      return "too many open files: raise the limit with `ulimit -n`"
+    default:
+      return nil
+    }
+  }
+}
