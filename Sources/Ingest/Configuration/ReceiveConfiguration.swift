@@ -1,0 +1,54 @@
+/// Everything that decides how `ingest` receives. The same names are the keys of a JSON5
+/// configuration file; flags override them one by one.
+public struct ReceiveConfiguration: Codable, Sendable, Equatable {
+  /// Where leases come from. `auto` takes the best that works here and says why not the better.
+  public var engine: EngineKind = .auto
+  /// Address or host name to listen on; nil listens on every address, IPv6 and IPv4.
+  public var listen: String?
+  public var port: UInt16 = ReceiveConfiguration.defaultPort
+  /// Only accept connections that arrive on this interface (SO_BINDTODEVICE).
+  public var ifname: String?
+  public var family: AddressFamily = .any
+  /// Rings, each with a thread of its own and a share of the connections (SO_REUSEPORT).
+  public var threads: Int = 1
+  /// CPUs to pin the threads to, in order; empty takes the allowed CPUs from the last one down.
+  public var cpus: [Int] = []
+  /// The chain, spelled as on the command line: `KIND[:key=value,…]`.
+  public var parse: String = "raw"
+  public var checksum: String = "none"
+  public var sink: String = "null"
+  /// Bytes of area per thread, and of one buffer (a power of two, at least 4096).
+  public var area: Int = ReceiveConfiguration.defaultArea
+  public var buffer: Int = ReceiveConfiguration.defaultBuffer
+  public var memory: MemoryKind = .pages
+  public var receive: ReceiveMode = .auto
+  /// Wait for this many completions, but no longer than `minWait` microseconds once there is one.
+  public var waitBatch: Int = 8
+  public var minWait: Int = 200
+  /// The other end of the trade: hand every completion on at once (waitBatch 1, minWait 0).
+  public var latency: Bool = false
+  public var maxConnections: Int = 4096
+  /// SO_RCVBUF of accepted sockets in bytes; 0 leaves TCP's autotuning on.
+  public var socketBuffer: Int = 0
+  /// Stop after this many seconds, received bytes or ended connections; 0 goes on until stopped.
+  public var time: Double = 0
+  public var bytes: UInt64 = 0
+  public var connections: UInt64 = 0
+
+  public init() {}
+
+  public static let defaultPort: UInt16 = 5301
+  public static let defaultArea = 8 << 20
+  public static let defaultBuffer = 64 << 10
+}
+
+public enum EngineKind: String, Codable, Sendable, CaseIterable { case auto, copy }
+public enum AddressFamily: String, Codable, Sendable, CaseIterable { case any, ipv4, ipv6 }
+public enum MemoryKind: String, Codable, Sendable, CaseIterable { case pages, thp }
+
+/// How the `copy` engine takes provided buffers: `incremental` packs several receives into one
+/// buffer (6.12), `bundle` fills several buffers with one receive (6.10), `plain` is one buffer
+/// for one receive (6.0). `auto` is the best the kernel has.
+public enum ReceiveMode: String, Codable, Sendable, CaseIterable {
+  case auto, incremental, bundle, plain
+}

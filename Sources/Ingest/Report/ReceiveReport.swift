@@ -1,0 +1,60 @@
+public import RingCore
+
+/// Counters of a running receiver, read from outside; each only grows.
+public struct ReceiveCounters: Codable, Sendable, Equatable {
+  /// Payload and framing bytes taken from sockets.
+  public var bytes: UInt64 = 0
+  /// Data completions, and the leases made of them.
+  public var completions: UInt64 = 0
+  public var leases: UInt64 = 0
+  /// Batches handled: each is one acquire of the CQ tail.
+  public var batches: UInt64 = 0
+  /// io_uring_enter(2) calls.
+  public var enters: UInt64 = 0
+  /// Records completed, and payload bytes in them.
+  public var records: UInt64 = 0
+  public var payloadBytes: UInt64 = 0
+  /// Bytes the kernel copied from the socket into the area. The `copy` engine copies all.
+  public var copiedBytes: UInt64 = 0
+  /// Receives that ended for want of free buffers (ENOBUFS) and waited for some.
+  public var pauses: UInt64 = 0
+  /// Receives armed again after the kernel ended them for another reason.
+  public var rearms: UInt64 = 0
+  public var accepted: UInt64 = 0
+  public var closed: UInt64 = 0
+  /// Connections that ended by a socket error, and connections refused by a stage.
+  public var reset: UInt64 = 0
+  public var refused: UInt64 = 0
+  /// Faults reported by stages: digest mismatches, framing errors, sequence gaps.
+  public var faults: UInt64 = 0
+  /// Bytes the sink wrote, and those of them it had to copy first.
+  public var sinkBytes: UInt64 = 0
+  public var sinkCopiedBytes: UInt64 = 0
+  /// Fewest free buffers seen at the end of a batch.
+  public var freeBuffersLow: UInt64 = 0
+
+  public init() {}
+}
+
+/// What happened to a connection, handed out in order of happening.
+public enum ReceiveEvent: Sendable {
+  case opened(Connection)
+  case closed(Connection, StreamEnd, bytes: UInt64, records: UInt64, digest: UInt64?)
+  case fault(Fault)
+}
+
+/// What a run came to.
+public struct ReceiveReport: Sendable {
+  public var configuration: ReceiveConfiguration
+  public var counters: ReceiveCounters
+  /// From the first byte to the last, and from start to finish, in seconds.
+  public var busySeconds: Double
+  public var elapsedSeconds: Double
+  /// CPU time of the receiving threads, in seconds.
+  public var cpuSeconds: Double
+  public var engine: String
+  /// Why a better engine or receive mode was not taken, as sentences.
+  public var remarks: [String]
+  /// The first failure that ended the run early, nil for a clean finish.
+  public var failure: IngestError?
+}
