@@ -13,6 +13,10 @@ public struct Batch: ~Copyable {
   @usableFromInline let returnCapacity: Int
   @usableFromInline package var returnCount: Int
   @usableFromInline package var faults: FaultLog
+  /// Slots to refuse whose leases are not being handled right now.
+  let refusals: UnsafeMutablePointer<UInt32>
+  @usableFromInline package private(set) var refusalCount = 0
+  static let refusalLimit = 256
 
   /// `holdLimit` is the most leases that stages may hold at a time: held claims come back through
   /// a list of that size.
@@ -26,9 +30,13 @@ public struct Batch: ~Copyable {
     self.returnCapacity = max(holdLimit, 1)
     self.returnCount = 0
     self.faults = FaultLog(capacity: faultLimit)
+    unsafe refusals = UnsafeMutablePointer<UInt32>.allocate(capacity: Batch.refusalLimit)
   }
 
-  deinit { unsafe returns.deallocate() }
+  deinit {
+    unsafe returns.deallocate()
+    unsafe refusals.deallocate()
+  }
 
   /// The most leases that may be held at a time.
   @inlinable public var holdLimit: Int { returnCapacity }
@@ -49,6 +57,28 @@ public struct Batch: ~Copyable {
 
   /// Records a fault of the connection whose lease is being handled and lets its stream go on.
   public mutating func report(_ fault: Fault) { faults.append(fault) }
+
+  /// Records a fault of any open connection and has the engine close it at the end of the batch.
+  /// For failures found later than its leases: a write that failed. At most 256 in a batch; one
+  /// more is forgotten, so a stage asks again when the next of its requests fails.
+  public mutating func refuse(_ fault: Fault, slot: UInt32) {
+    faults.append(fault)
+    guard refusalCount < Batch.refusalLimit else { return }
+    unsafe refusals[refusalCount] = slot
+    refusalCount += 1
+  }
+
+  package mutating func takeRefusal() -> UInt32? {
+    guard refusalCount > 0 else { return nil }
+    refusalCount -= 1
+    return unsafe refusals[refusalCount]
+  }
+
+  /// Hands the batch's faults out, oldest first, and forgets them.
+  package mutating func drainFaults(_ body: (Fault) -> Void) { faults.drain(body) }
+
+  /// Faults reported since the start, those not kept included.
+  package var faultTotal: UInt64 { faults.total }
 
   /// Records a fault after which the connection's stream cannot be followed: the engine closes the
   /// connection; leases of it still under way are given back unseen.

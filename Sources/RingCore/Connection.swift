@@ -47,7 +47,7 @@ public enum StreamEnd: Equatable, BitwiseCopyable, Sendable {
 @frozen
 public struct Fault: Equatable, BitwiseCopyable, Sendable {
   public var kind: Kind
-  /// The connection's serial number; filled in by the engine.
+  /// The connection's serial number; filled in by whoever reports.
   public var connection: UInt64
   /// Which record of the stream, counted from 0.
   public var record: UInt64

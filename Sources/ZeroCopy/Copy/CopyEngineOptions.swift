@@ -1,0 +1,28 @@
+public import RingCore
+
+/// How a ``CopyEngine`` receives.
+public struct CopyEngineOptions: Sendable {
+  /// The area: buffers of a power of two, at least 4096 bytes, at most 32768 of them.
+  public var layout: AreaLayout
+  public var pages: HostArea.Pages = .small
+  /// The way buffers are taken; nil takes the best the kernel has.
+  public var mode: Mode?
+  /// Wait for this many completions, but no longer than `minimumWait` microseconds once one came.
+  public var waitBatch: UInt32 = 8
+  public var minimumWait: UInt32 = 200
+  /// Connections at a time. One more is answered with a reset.
+  public var maxConnections: Int = 4096
+  /// Leases that stages may hold at a time.
+  public var holdLimit: Int = 4096
+
+  public init(layout: AreaLayout) { self.layout = layout }
+
+  public enum Mode: String, Sendable, CaseIterable {
+    /// One receive, one buffer (6.0).
+    case plain
+    /// One receive fills as many buffers as it has bytes for (6.10).
+    case bundle
+    /// Receives share buffers: each goes on where the last one ended (6.12), in bundles (6.15).
+    case incremental
+  }
+}

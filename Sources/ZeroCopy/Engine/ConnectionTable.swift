@@ -1,0 +1,124 @@
+public import RingCore
+
+/// The connections of one engine: a fixed number of slots, and two queues through them.
+@safe
+public struct ConnectionTable: ~Copyable {
+  /// What the data path needs of a connection.
+  @frozen
+  public struct Entry: BitwiseCopyable {
+    @usableFromInline var bytes: UInt64 = 0
+    @usableFromInline var state: State = .free
+    /// The next slot in whichever queue this one is in; `none` ends it.
+    @usableFromInline var next: UInt32 = ConnectionTable.none
+    @usableFromInline var descriptor: Int32 = -1
+    @usableFromInline var connection = Connection(slot: 0, serial: 0, peer: Endpoint())
+  }
+
+  @frozen
+  public enum State: UInt8, Sendable {
+    /// Whether bytes still go to the stage.
+    @inlinable @inline(__always)
+    var isWanted: Bool { rawValue < State.refused.rawValue }
+
+    case free
+    /// A receive is in flight, or about to be.
+    case receiving
+    /// Waits for free buffers.
+    case paused
+    /// Takes what the socket holds already, then ends.
+    case draining
+    /// A stage gave up on it: its bytes are discarded until the receive has ended.
+    case refused
+    /// It was still sending when the drain had to end; treated like `refused`.
+    case cut
+  }
+
+  /// A first-in first-out queue of slots, threaded through the entries.
+  @frozen
+  public struct Queue: BitwiseCopyable {
+    @usableFromInline var first: UInt32 = ConnectionTable.none
+    @usableFromInline var last: UInt32 = ConnectionTable.none
+    public internal(set) var count: UInt32 = 0
+
+    @inlinable public var isEmpty: Bool { first == ConnectionTable.none }
+  }
+
+  @inlinable static var none: UInt32 { .max }
+
+  public let capacity: Int
+  public internal(set) var open = 0
+  @usableFromInline let entries: UnsafeMutablePointer<Entry>
+  let freeSlots: UnsafeMutablePointer<UInt32>
+  var freeCount: Int
+  var serial: UInt64 = 0
+
+  /// `capacity` connections at 72 bytes each.
+  public init(capacity: Int) {
+    self.capacity = capacity
+    unsafe entries = UnsafeMutablePointer<Entry>.allocate(capacity: capacity)
+    unsafe entries.initialize(repeating: Entry(), count: capacity)
+    unsafe freeSlots = UnsafeMutablePointer<UInt32>.allocate(capacity: capacity)
+    for index in 0..<capacity { unsafe freeSlots[index] = UInt32(capacity - 1 - index) }
+    freeCount = capacity
+  }
+
+  deinit {
+    unsafe entries.deallocate()
+    unsafe freeSlots.deallocate()
+  }
+
+  /// A slot for a new connection; nil when all are taken.
+  mutating func add(descriptor: Int32, peer: Endpoint) -> UInt32? {
+    guard freeCount > 0 else { return nil }
+    freeCount -= 1
+    open += 1
+    serial += 1
+    let slot = unsafe freeSlots[freeCount]
+    var entry = Entry()
+    entry.state = .receiving
+    entry.descriptor = descriptor
+    entry.connection = Connection(slot: slot, serial: serial, peer: peer)
+    unsafe entries[Int(slot)] = entry
+    return slot
+  }
+
+  mutating func remove(_ slot: UInt32) {
+    unsafe entries[Int(slot)].state = .free
+    unsafe freeSlots[freeCount] = slot
+    freeCount += 1
+    open -= 1
+  }
+
+  /// The slot of a completion's tag; the engine made the tag, so a bad one is a bug of ours.
+  @inlinable @inline(__always)
+  subscript(_ slot: UInt32) -> Entry {
+    get {
+      invariant(Int(slot) < capacity, "a connection slot")
+      return unsafe entries[Int(slot)]
+    }
+    _modify {
+      invariant(Int(slot) < capacity, "a connection slot")
+      yield unsafe &entries[Int(slot)]
+    }
+  }
+
+  mutating func append(_ slot: UInt32, to queue: inout Queue) {
+    unsafe entries[Int(slot)].next = ConnectionTable.none
+    if queue.isEmpty {
+      queue.first = slot
+    } else {
+      unsafe entries[Int(queue.last)].next = slot
+    }
+    queue.last = slot
+    queue.count += 1
+  }
+
+  mutating func takeFirst(of queue: inout Queue) -> UInt32? {
+    guard !queue.isEmpty else { return nil }
+    let slot = queue.first
+    queue.first = unsafe entries[Int(slot)].next
+    if queue.first == ConnectionTable.none { queue.last = ConnectionTable.none }
+    queue.count -= 1
+    return slot
+  }
+}

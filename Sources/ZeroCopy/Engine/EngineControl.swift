@@ -1,0 +1,61 @@
+import CIngestKernel
+public import Synchronization
+
+/// How other threads speak to an engine: stop requests, and totals that limits are held against.
+/// Shared by all engines of a receiver; each registers the descriptor that wakes it.
+public final class EngineControl: Sendable {
+  /// What the owner of a run asked for last.
+  public enum Request: UInt32, Sendable {
+    case run = 0
+    /// Take what has been received already, finish the sink, then end.
+    case stop = 1
+    /// End now; what is in flight is lost.
+    case abort = 2
+  }
+
+  /// When a run ends by itself; 0 never.
+  public struct Limits: Sendable, Equatable {
+    /// CLOCK_MONOTONIC nanoseconds.
+    public var deadline: UInt64 = 0
+    public var bytes: UInt64 = 0
+    public var connections: UInt64 = 0
+
+    public init() {}
+
+    @inlinable var countsAnything: Bool { bytes != 0 || connections != 0 }
+  }
+
+  public let limits: Limits
+  @usableFromInline let request = Atomic<UInt32>(0)
+  @usableFromInline let totalBytes = Atomic<UInt64>(0)
+  @usableFromInline let totalClosed = Atomic<UInt64>(0)
+  let wakers: Mutex<[Int32]> = Mutex([])
+
+  public init(limits: Limits = Limits()) { self.limits = limits }
+
+  /// Asks every engine to stop or to abort; a weaker request never replaces a stronger one.
+  public func ask(_ wanted: Request) {
+    // Release: what the caller did before is visible to the engine that sees the request.
+    request.max(wanted.rawValue, ordering: .releasing)
+    wakers.withLock { list in for descriptor in list { ik_event_signal(descriptor) } }
+  }
+
+  /// Acquire pairs with the release in ``ask(_:)``.
+  @inlinable public var current: UInt32 { request.load(ordering: .acquiring) }
+
+  func register(waker descriptor: Int32) { wakers.withLock { $0.append(descriptor) } }
+
+  func unregister(waker descriptor: Int32) {
+    wakers.withLock { list in list.removeAll { $0 == descriptor } }
+  }
+
+  /// Adds a batch's work to the totals; asks for a stop when a limit is reached.
+  @usableFromInline
+  func count(bytes: UInt64, closed: UInt64) {
+    let all = totalBytes.wrappingAdd(bytes, ordering: .relaxed).newValue
+    let ended = totalClosed.wrappingAdd(closed, ordering: .relaxed).newValue
+    let full = limits.bytes != 0 && all >= limits.bytes
+    let served = limits.connections != 0 && ended >= limits.connections
+    if full || served { ask(.stop) }
+  }
+}
