@@ -77,5 +77,9 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
+
+    .testTarget(
+      name: "ZeroCopyTests", dependencies: ["ZeroCopy", "RingCore", "CIngestKernel"],
+      swiftSettings: strict),
   ]
 )

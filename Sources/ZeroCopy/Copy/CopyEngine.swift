@@ -101,6 +101,9 @@ public struct CopyEngine: ~Copyable {
     Glibc.close(listener)
   }
 
+  /// Whether every buffer is free or with the kernel: no lease is out.
+  public var allBuffersHome: Bool { buffers.view.allHome }
+
   /// Registers the buffer ring in the wanted or the best mode.
   private static func registerBuffers(
     _ ring: borrowing Ring, memory: borrowing BufferRingMemory, entries: UInt32,
