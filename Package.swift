@@ -78,6 +78,13 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    // What tests of several modules share: kernels in memory, seeded randomness.
+    .target(
+      name: "IngestTestSupport", dependencies: ["RingCore", "CIngestKernel"],
+      path: "Tests/IngestTestSupport", swiftSettings: strict),
+    .testTarget(
+      name: "RingCoreTests", dependencies: ["RingCore", "CIngestKernel", "IngestTestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "ZeroCopyTests", dependencies: ["ZeroCopy", "RingCore", "CIngestKernel"],
       swiftSettings: strict),

@@ -1,0 +1,77 @@
+import CIngestKernel
+package import RingCore
+
+/// Page-aligned memory in the shape of an area.
+@safe
+package final class FakeArea {
+  package let layout: AreaLayout
+  package let base: UnsafeMutableRawPointer
+
+  package init(layout: AreaLayout) {
+    self.layout = layout
+    unsafe base = UnsafeMutableRawPointer.allocate(byteCount: layout.byteCount, alignment: 4096)
+    unsafe base.initializeMemory(as: UInt8.self, repeating: 0xa5, count: layout.byteCount)
+  }
+
+  deinit { unsafe base.deallocate() }
+
+  /// A view for stages; valid while this object lives.
+  package var memory: AreaMemory { unsafe AreaMemory(unsafeBase: base, layout: layout) }
+
+  package func write(_ bytes: ArraySlice<UInt8>, at offset: UInt64) {
+    precondition(Int(offset) + bytes.count <= layout.byteCount, "a write outside the area")
+    for (index, byte) in bytes.enumerated() {
+      unsafe base.storeBytes(of: byte, toByteOffset: Int(offset) + index, as: UInt8.self)
+    }
+  }
+
+  package func read(at offset: UInt64, count: Int) -> [UInt8] {
+    precondition(Int(offset) + count <= layout.byteCount, "a read outside the area")
+    return unsafe Array(UnsafeRawBufferPointer(start: base + Int(offset), count: count))
+  }
+}
+
+/// The producer's side of a completion queue of 32-byte entries: what the kernel does.
+@safe
+package final class FakeCompletionQueue {
+  package let capacity: UInt32
+  private let head = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
+  private let tail = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
+  private let entries: UnsafeMutablePointer<ik_cqe>
+  private var position: UInt32
+
+  /// `start` is the value of both words at the start, to test their wrapping.
+  package init(capacity: UInt32, start: UInt32 = 0) {
+    self.capacity = capacity
+    unsafe entries = UnsafeMutablePointer<ik_cqe>.allocate(capacity: Int(capacity))
+    unsafe entries.initialize(repeating: ik_cqe(), count: Int(capacity))
+    unsafe head.initialize(to: start)
+    unsafe tail.initialize(to: start)
+    position = start
+  }
+
+  deinit {
+    unsafe entries.deallocate()
+    unsafe head.deallocate()
+    unsafe tail.deallocate()
+  }
+
+  /// The consumer's view; valid while this object lives.
+  package func ring() -> CompletionRing {
+    unsafe CompletionRing(
+      unsafeHead: head, tail: UnsafePointer(tail), entries: UnsafePointer(entries),
+      capacity: capacity)
+  }
+
+  package var room: UInt32 { capacity &- (position &- (unsafe ik_load_acquire_u32(head))) }
+
+  /// Posts one completion; false when the queue is full (the kernel would keep it back).
+  package func post(tag: UInt64, result: Int32, flags: UInt32, offset: UInt64 = 0) -> Bool {
+    guard room > 0 else { return false }
+    unsafe entries[Int(position & (capacity - 1))] = ik_cqe(
+      user_data: tag, res: result, flags: flags, zcrx_offset: offset, zcrx_pad: 0)
+    position &+= 1
+    unsafe ik_store_release_u32(tail, position)
+    return true
+  }
+}
