@@ -7,7 +7,9 @@ public struct Batch: ~Copyable {
   public let submissions: SubmissionQueue?
   /// CLOCK_MONOTONIC in nanoseconds, read once per batch.
   public var now: UInt64
-  /// Set by ``report(_:)`` when the stream cannot go on; the engine closes the connection.
+  /// Bytes received on the connection that is being closed; valid during ``Stage/closed(_:_:in:)``.
+  public private(set) var streamBytes: UInt64 = 0
+  /// Set by ``refuse(_:)`` when the stream cannot go on; the engine closes the connection.
   @usableFromInline package var refused: Bool
   @usableFromInline let returns: UnsafeMutablePointer<UInt64>
   @usableFromInline let returnCapacity: Int
@@ -68,6 +70,9 @@ public struct Batch: ~Copyable {
     refusalCount += 1
   }
 
+  @usableFromInline
+  package mutating func setStreamBytes(_ bytes: UInt64) { streamBytes = bytes }
+
   package mutating func takeRefusal() -> UInt32? {
     guard refusalCount > 0 else { return nil }
     refusalCount -= 1
@@ -75,9 +80,11 @@ public struct Batch: ~Copyable {
   }
 
   /// Hands the batch's faults out, oldest first, and forgets them.
+  @usableFromInline
   package mutating func drainFaults(_ body: (Fault) -> Void) { faults.drain(body) }
 
   /// Faults reported since the start, those not kept included.
+  @usableFromInline
   package var faultTotal: UInt64 { faults.total }
 
   /// Records a fault after which the connection's stream cannot be followed: the engine closes the

@@ -21,6 +21,41 @@ public protocol Stage: ~Copyable {
   var pending: Int { get }
   /// Whether this stage reads payload with the CPU. Areas of device memory refuse such stages.
   var readsPayload: Bool { get }
+
+  /// What this stage has done so far; published after every batch.
+  var totals: StageTotals { get }
+  /// What it knows of a connection; asked for when the connection has closed.
+  func summary(of connection: Connection) -> StreamSummary
+  /// What went wrong in the stage itself, as sentences; asked for once, after the run.
+  func failures() -> [String]
+}
+
+/// What a stage counts, as plain words.
+@frozen
+public struct StageTotals: Equatable, BitwiseCopyable, Sendable {
+  /// Records completed, and payload bytes in them.
+  public var records: UInt64 = 0
+  public var payloadBytes: UInt64 = 0
+  /// Bytes that the sink wrote, and those of them that it had to copy first.
+  public var sinkBytes: UInt64 = 0
+  public var sinkCopiedBytes: UInt64 = 0
+
+  @inlinable
+  public init() {}
+}
+
+/// What a stage knows of one stream.
+@frozen
+public struct StreamSummary: Equatable, BitwiseCopyable, Sendable {
+  public var records: UInt64
+  /// The digest of the stream's payload, where one was computed.
+  public var digest: UInt64?
+
+  @inlinable
+  public init(records: UInt64 = 0, digest: UInt64? = nil) {
+    self.records = records
+    self.digest = digest
+  }
 }
 
 extension Stage where Self: ~Copyable {
@@ -34,4 +69,7 @@ extension Stage where Self: ~Copyable {
   ) {}
   @inlinable public var pending: Int { 0 }
   @inlinable public var readsPayload: Bool { true }
+  @inlinable public var totals: StageTotals { StageTotals() }
+  @inlinable public func summary(of connection: Connection) -> StreamSummary { StreamSummary() }
+  public func failures() -> [String] { [] }
 }

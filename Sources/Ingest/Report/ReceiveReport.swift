@@ -25,19 +25,25 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   /// Connections that ended by a socket error, and connections refused by a stage.
   public var reset: UInt64 = 0
   public var refused: UInt64 = 0
+  /// Connections turned away because `maxConnections` were open.
+  public var rejected: UInt64 = 0
+  /// Bytes that arrived on connections after they were refused.
+  public var discardedBytes: UInt64 = 0
   /// Faults reported by stages: digest mismatches, framing errors, sequence gaps.
   public var faults: UInt64 = 0
   /// Bytes the sink wrote, and those of them it had to copy first.
   public var sinkBytes: UInt64 = 0
   public var sinkCopiedBytes: UInt64 = 0
-  /// Fewest free buffers seen at the end of a batch.
+  /// Events that found no place in the queue to the control thread; the counters have them.
+  public var eventsDropped: UInt64 = 0
+  /// Fewest buffers, free or with the kernel, seen at the end of a batch.
   public var freeBuffersLow: UInt64 = 0
 
   public init() {}
 }
 
 /// What happened to a connection, handed out in order of happening.
-public enum ReceiveEvent: Sendable {
+public enum ReceiveEvent: BitwiseCopyable, Sendable {
   case opened(Connection)
   case closed(Connection, StreamEnd, bytes: UInt64, records: UInt64, digest: UInt64?)
   case fault(Fault)

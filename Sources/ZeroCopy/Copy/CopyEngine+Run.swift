@@ -24,6 +24,10 @@ extension CopyEngine {
       returnHeld()
       counters.batches &+= 1
       hadData = counters.bytes != before.0
+      if hadData {
+        if counters.firstByteAt == 0 { counters.firstByteAt = batch.now }
+        counters.lastByteAt = batch.now
+      }
       if control.limits.countsAnything {
         control.count(bytes: counters.bytes &- before.0, closed: counters.closed &- before.1)
       }
@@ -135,6 +139,7 @@ extension CopyEngine {
     _ slot: UInt32, _ end: StreamEnd, _ stage: inout S
   ) {
     let connection = table[slot].connection
+    batch.setStreamBytes(table[slot].bytes)
     releaseConnection(slot, end)
     stage.closed(connection, end, in: &batch)
     batch.refused = false

@@ -101,6 +101,9 @@ public struct CopyEngine: ~Copyable {
     Glibc.close(listener)
   }
 
+  /// The shape of the area.
+  public var layout: AreaLayout { options.layout }
+
   /// Whether every buffer is free or with the kernel: no lease is out.
   public var allBuffersHome: Bool { buffers.view.allHome }
 

@@ -1,0 +1,83 @@
+public import RingCore
+public import ZeroCopy
+
+/// Wraps the stage of a thread: publishes its totals after each batch and hands what happens to
+/// connections to the control thread. Costs nothing per lease.
+@usableFromInline
+struct ObservedStage<Inner: Stage & ~Copyable>: Stage, ~Copyable {
+  @usableFromInline var inner: Inner
+  @usableFromInline var events: SPSCProducer<ReceiveEvent>
+  @usableFromInline let published: SharedCounters<ObservedTotals>
+  @usableFromInline var observed = ObservedTotals()
+
+  @usableFromInline
+  init(
+    _ inner: consuming Inner, events: consuming SPSCProducer<ReceiveEvent>,
+    published: SharedCounters<ObservedTotals>
+  ) {
+    self.inner = inner
+    self.events = events
+    self.published = published
+  }
+
+  @inlinable @inline(__always)
+  mutating func take(_ lease: consuming Lease, in batch: inout Batch) -> Verdict {
+    inner.take(lease, in: &batch)
+  }
+
+  @usableFromInline
+  mutating func opened(_ connection: Connection, in batch: inout Batch) {
+    inner.opened(connection, in: &batch)
+    emit(.opened(connection))
+  }
+
+  @usableFromInline
+  mutating func closed(_ connection: Connection, _ end: StreamEnd, in batch: inout Batch) {
+    inner.closed(connection, end, in: &batch)
+    emitFaults(&batch)
+    let summary = inner.summary(of: connection)
+    emit(
+      .closed(
+        connection, end, bytes: batch.streamBytes, records: summary.records,
+        digest: summary.digest))
+  }
+
+  @inlinable
+  mutating func endBatch(in batch: inout Batch) {
+    inner.endBatch(in: &batch)
+    observed.stage = inner.totals
+    if observed.faults != batch.faultTotal { emitFaults(&batch) }
+    published.publish(observed)
+  }
+
+  @inlinable
+  mutating func completed(_ index: UInt32, result: Int32, in batch: inout Batch) {
+    inner.completed(index, result: result, in: &batch)
+  }
+
+  @usableFromInline
+  mutating func emitFaults(_ batch: inout Batch) {
+    observed.faults = batch.faultTotal
+    batch.drainFaults { fault in emit(.fault(fault)) }
+  }
+
+  @usableFromInline
+  mutating func emit(_ event: ReceiveEvent) {
+    if !events.push(event) { observed.eventsDropped += 1 }
+  }
+
+  @inlinable var pending: Int { inner.pending }
+  @inlinable var readsPayload: Bool { inner.readsPayload }
+  @inlinable func failures() -> [String] { inner.failures() }
+}
+
+/// What ``ObservedStage`` publishes.
+@usableFromInline
+struct ObservedTotals: BitwiseCopyable, Sendable {
+  @usableFromInline var stage = StageTotals()
+  @usableFromInline var faults: UInt64 = 0
+  @usableFromInline var eventsDropped: UInt64 = 0
+
+  @usableFromInline
+  init() {}
+}

@@ -1,0 +1,182 @@
+import CIngestKernel
+import Glibc
+public import RingCore
+import Synchronization
+public import ZeroCopy
+
+/// What a stage is made for: one thread with one ring and one area.
+public struct StageContext: Sendable {
+  /// Which thread of the receiver, from 0.
+  public let thread: Int
+  /// Connection slots are below this.
+  public let maxConnections: Int
+  /// The most leases the stage may hold at a time.
+  public let holdLimit: Int
+  public let layout: AreaLayout
+}
+
+/// One receiving thread: pins itself, sets an engine up, makes its stage and runs.
+@usableFromInline
+final class QueueThread: Sendable {
+  /// What the thread runs, specialised for its stage where the receiver was made.
+  @usableFromInline
+  struct Body: Sendable {
+    @usableFromInline let run: @Sendable (QueueThread) throws(IngestError) -> Void
+
+    @usableFromInline
+    init(_ run: @escaping @Sendable (QueueThread) throws(IngestError) -> Void) { self.run = run }
+  }
+
+  let index: Int
+  let cpu: Int32
+  let configuration: ReceiveConfiguration
+  let listener: Int32
+  let control: EngineControl
+  let body: Body
+  @usableFromInline let shared = SharedCounters(EngineCounters())
+  @usableFromInline let published = SharedCounters(ObservedTotals())
+  @usableFromInline let events = SPSCRing<ReceiveEvent>(capacity: QueueThread.eventCapacity)
+  private let consumer: Mutex<SPSCConsumer<ReceiveEvent>>
+  private let state = Mutex(State())
+
+  /// Room for the openings and closings of a full connection table between two looks of the
+  /// control thread.
+  static let eventCapacity = 16384
+  /// Leases the file sink and other holders may have out: with 64 KiB buffers 256 MiB.
+  static let holdLimit = 4096
+
+  struct State {
+    var handle: UInt64?
+    var ready = false
+    var finished = false
+    var failure: IngestError?
+    var failures: [String] = []
+    var remarks: [String] = []
+    var mode = ""
+    var cpuNanoseconds: UInt64 = 0
+  }
+
+  init(
+    index: Int, cpu: Int32, configuration: ReceiveConfiguration, listener: Int32,
+    control: EngineControl, body: Body
+  ) {
+    self.index = index
+    self.cpu = cpu
+    self.configuration = configuration
+    self.listener = listener
+    self.control = control
+    self.body = body
+    consumer = Mutex(events.takeConsumer())
+  }
+
+  /// Starts the thread and waits until it accepts connections or has failed.
+  func start() -> IngestError? {
+    var handle: UInt64 = 0
+    let context = unsafe Unmanaged.passRetained(self).toOpaque()
+    let error = unsafe ik_thread_start(
+      &handle,
+      { context in unsafe Unmanaged<QueueThread>.fromOpaque(context).takeRetainedValue().main() },
+      context)
+    guard error == 0 else {
+      unsafe Unmanaged<QueueThread>.fromOpaque(context).release()
+      return IngestError(
+        .failed, "cannot start a thread: \(unsafe String(cString: strerror(-error)))")
+    }
+    state.withLock { $0.handle = handle }
+    while true {
+      let (ready, finished, failure) = state.withLock { ($0.ready, $0.finished, $0.failure) }
+      if ready || finished { return failure }
+      usleep(500)
+    }
+  }
+
+  private func main() {
+    unsafe "ingest-\(index)".withCString { unsafe ik_thread_name($0) }
+    do throws(IngestError) {
+      let error = ik_thread_pin(cpu)
+      guard error == 0 else { throw Placement.refusal(cpu, error: -error) }
+      try body.run(self)
+    } catch {
+      state.withLock { $0.failure = error }
+    }
+    state.withLock { state in
+      state.cpuNanoseconds = ik_thread_cpu_ns()
+      state.finished = true
+    }
+  }
+
+  /// Sets up the engine and the stage and runs until asked to stop. Called on the thread.
+  @inlinable
+  func run<S: Stage & ~Copyable>(
+    _ makeStage: (StageContext) throws(IngestError) -> S
+  ) throws(IngestError) {
+    var engine = try makeEngine()
+    var stage = ObservedStage(
+      try makeStage(context(of: engine.layout)), events: events.takeProducer(),
+      published: published)
+    announce(mode: engine.mode.rawValue, remark: engine.remark)
+    engine.run(&stage)
+    conclude(stage.failures())
+  }
+
+  @usableFromInline
+  func makeEngine() throws(IngestError) -> CopyEngine {
+    var options = CopyEngineOptions(layout: try configuration.layout())
+    options.pages = configuration.memory == .thp ? .transparentHuge : .small
+    options.mode = configuration.receive.engineMode
+    options.waitBatch = configuration.latency ? 1 : UInt32(configuration.waitBatch)
+    options.minimumWait = configuration.latency ? 0 : UInt32(configuration.minWait)
+    options.maxConnections = configuration.maxConnections
+    options.holdLimit = QueueThread.holdLimit
+    do {
+      return try CopyEngine(
+        options: options, listener: listener, control: control, shared: shared)
+    } catch {
+      throw IngestError(
+        error.errno == EPERM ? .noPrivilege : .refusedByKernel, "could not \(error.step)",
+        remedy: error.remedy)
+    }
+  }
+
+  @usableFromInline
+  func context(of layout: AreaLayout) -> StageContext {
+    StageContext(
+      thread: index, maxConnections: configuration.maxConnections,
+      holdLimit: QueueThread.holdLimit, layout: layout)
+  }
+
+  @usableFromInline
+  func announce(mode: String, remark: String?) {
+    state.withLock { state in
+      state.mode = mode
+      if let remark { state.remarks.append(remark) }
+      state.ready = true
+    }
+  }
+
+  @usableFromInline
+  func conclude(_ sentences: [String]) { state.withLock { $0.failures = sentences } }
+
+  func join() {
+    guard let handle = state.withLock({ $0.handle.take() }) else { return }
+    _ = ik_thread_join(handle)
+  }
+
+  func drainEvents(_ body: (ReceiveEvent) -> Void) {
+    consumer.withLock { consumer in
+      _ = consumer.drain { body($0) }
+    }
+  }
+
+  var isFinished: Bool { state.withLock { $0.finished } }
+  var failure: IngestError? { state.withLock { $0.failure } }
+  var failures: [String] { state.withLock { $0.failures } }
+  var remarks: [String] { state.withLock { $0.remarks } }
+  var mode: String { state.withLock { $0.mode } }
+  var cpuNanoseconds: UInt64 { state.withLock { $0.cpuNanoseconds } }
+  var engineCounters: EngineCounters { shared.snapshot() }
+
+  var counters: ReceiveCounters {
+    ReceiveCounters(engine: shared.snapshot(), observed: published.snapshot())
+  }
+}

@@ -1,0 +1,147 @@
+import CIngestKernel
+import Glibc
+public import RingCore
+import Synchronization
+import ZeroCopy
+
+/// Receives TCP streams on threads of its own and runs a stage over them.
+///
+/// ```swift
+/// let receiver = try Receiver(configuration) { _ in MyStage() }
+/// try receiver.start()
+/// let report = receiver.finish()
+/// ```
+///
+/// Each thread owns one ring, one area and one copy of the stage; connections are spread over the
+/// threads by the kernel (SO_REUSEPORT). The methods may be called from any one thread that is not
+/// a receiving one.
+public final class Receiver: Sendable {
+  public let configuration: ReceiveConfiguration
+  private let body: QueueThread.Body
+  private let state = Mutex(State())
+  private let control = Mutex(EngineControl())
+
+  private struct State {
+    var threads: [QueueThread] = []
+    var endpoint = Endpoint()
+    var startedAt: UInt64 = 0
+    var stopAsked = false
+  }
+
+  /// Prepares a receiver whose threads each run a stage made by `makeStage`.
+  ///
+  /// `makeStage` is called once per thread, on that thread, before the first connection.
+  /// Errors: values that make no sense, with the flag that sets them.
+  @inlinable
+  public convenience init<S: Stage & ~Copyable & SendableMetatype>(
+    _ configuration: ReceiveConfiguration,
+    stage makeStage: @escaping @Sendable (StageContext) throws(IngestError) -> S
+  ) throws(IngestError) {
+    try self.init(
+      configuration,
+      body: QueueThread.Body { thread throws(IngestError) in try thread.run(makeStage) })
+  }
+
+  @usableFromInline
+  init(_ configuration: ReceiveConfiguration, body: QueueThread.Body) throws(IngestError) {
+    try configuration.validate()
+    self.configuration = configuration
+    self.body = body
+  }
+
+  /// Listens and starts the threads; returns once every one of them is ready to accept.
+  ///
+  /// Errors: what the kernel refused (address, interface, ring, memory, CPU), each with what to do.
+  public func start() throws(IngestError) {
+    var listener = try Listener(configuration)
+    let cpus = try Placement.cpus(
+      configuration.cpus, threads: configuration.threads, flag: "--cpu")
+    var limits = EngineControl.Limits()
+    limits.bytes = configuration.bytes
+    limits.connections = configuration.connections
+    if configuration.time > 0 {
+      limits.deadline = ik_clock_ns() + UInt64(configuration.time * 1e9)
+    }
+    let shared = EngineControl(limits: limits)
+    control.withLock { $0 = shared }
+    let descriptors = listener.take()
+    let endpoint = listener.endpoint
+    let made = cpus.indices.map { index in
+      QueueThread(
+        index: index, cpu: cpus[index], configuration: configuration,
+        listener: descriptors[index], control: shared, body: body)
+    }
+    var failure: IngestError?
+    for thread in made where failure == nil { failure = thread.start() }
+    state.withLock { state in
+      state.threads = made
+      state.endpoint = endpoint
+      state.startedAt = ik_clock_ns()
+    }
+    if let failure {
+      shared.ask(.abort)
+      for thread in made { thread.join() }
+      throw failure
+    }
+  }
+
+  /// The address it listens on; with port 0 asked for, the port it got.
+  public var endpoints: [Endpoint] { state.withLock { [$0.endpoint] } }
+
+  /// Why a better engine or receive mode was not taken.
+  public var remarks: [String] {
+    var seen: [String] = []
+    for thread in threads {
+      for remark in thread.remarks where !seen.contains(remark) { seen.append(remark) }
+    }
+    return seen
+  }
+
+  /// The sum of all threads' counters.
+  public func snapshot() -> ReceiveCounters {
+    var sum = ReceiveCounters()
+    for (index, one) in perThread().enumerated() { sum.add(one, first: index == 0) }
+    return sum
+  }
+
+  public func perThread() -> [ReceiveCounters] { threads.map { $0.counters } }
+
+  /// Hands out what happened since the last call, thread by thread, oldest first.
+  public func drainEvents(_ body: (ReceiveEvent) -> Void) {
+    for thread in threads { thread.drainEvents(body) }
+  }
+
+  /// The first call takes what sockets hold already, finishes the sink and ends; the second ends
+  /// at once and loses what is in flight.
+  public func stop() {
+    let again = state.withLock { state in
+      defer { state.stopAsked = true }
+      return state.stopAsked
+    }
+    control.withLock { $0 }.ask(again ? .abort : .stop)
+  }
+
+  public var isFinished: Bool { threads.allSatisfy { $0.isFinished } }
+
+  /// Waits for the threads and says what the run came to. Events not drained yet stay drainable.
+  public func finish() -> ReceiveReport {
+    for thread in threads { thread.join() }
+    let now = ik_clock_ns()
+    let started = state.withLock { $0.startedAt }
+    let counters = snapshot()
+    let times = threads.map { $0.engineCounters }
+    let first = times.map(\.firstByteAt).filter { $0 != 0 }.min() ?? 0
+    let last = times.map(\.lastByteAt).max() ?? 0
+    let sentences = threads.flatMap { $0.failures }
+    return ReceiveReport(
+      configuration: configuration, counters: counters,
+      busySeconds: last > first ? Double(last - first) / 1e9 : 0,
+      elapsedSeconds: Double(now - started) / 1e9,
+      cpuSeconds: Double(threads.reduce(0) { $0 + $1.cpuNanoseconds }) / 1e9,
+      engine: "copy/\(threads.first?.mode ?? "")", remarks: remarks,
+      failure: threads.compactMap { $0.failure }.first
+        ?? sentences.first.map { IngestError(.failed, $0) })
+  }
+
+  private var threads: [QueueThread] { state.withLock { $0.threads } }
+}
