@@ -20,8 +20,9 @@ package final class FakeArea {
 
   package func write(_ bytes: ArraySlice<UInt8>, at offset: UInt64) {
     precondition(Int(offset) + bytes.count <= layout.byteCount, "a write outside the area")
-    for (index, byte) in bytes.enumerated() {
-      unsafe base.storeBytes(of: byte, toByteOffset: Int(offset) + index, as: UInt8.self)
+    unsafe bytes.withUnsafeBytes { source in
+      unsafe UnsafeMutableRawBufferPointer(start: base + Int(offset), count: source.count)
+        .copyMemory(from: source)
     }
   }
 

@@ -110,17 +110,22 @@ package final class FakeBufferRing {
     unsafe entries[Int(position & UInt16(truncatingIfNeeded: entryCount - 1))]
   }
 
-  /// Looks at what the owner has added since, and checks it as it comes.
-  private func takeNewEntries() {
+  /// Looks at what the owner has added since, checks it as it comes and returns its buffers.
+  @discardableResult
+  package func takeNewEntries() -> [UInt16] {
     // resv of entry 0 is the tail (kernel: io_uring_buf_ring.tail).
     let tail = unsafe ik_load_acquire_u16(&entries[0].resv)
     if Int(tail &- head) > Int(entryCount) {
       violations.append("\(tail &- head) buffers in a ring of \(entryCount): overwritten")
     }
+    var added: [UInt16] = []
     while seenTail != tail {
-      check(entry(seenTail))
+      let entry = entry(seenTail)
+      check(entry)
+      added.append(entry.bid)
       seenTail &+= 1
     }
+    return added
   }
 
   private func check(_ entry: ik_buf) {
