@@ -21,8 +21,8 @@ public struct AreaLayout: Equatable, Sendable, BitwiseCopyable {
   /// 4 GiB.
   @inlinable public static var limit: Int { 1 << 32 }
 
-  @inlinable @inline(__always) public var bufferSize: UInt32 { 1 << bufferShift }
-  @inlinable @inline(__always) public var byteCount: Int { Int(bufferCount) << Int(bufferShift) }
+  @inlinable @inline(__always) public var bufferSize: UInt32 { 1 &<< bufferShift }
+  @inlinable @inline(__always) public var byteCount: Int { Int(bufferCount) &<< Int(bufferShift) }
 
   /// The buffer that holds an offset. The bits above 48 (the kernel's area id) are ignored.
   @inlinable @inline(__always)

@@ -42,30 +42,36 @@ public struct Lease: ~Copyable {
   /// back with ``Batch/giveBack(_:)``.
   @inlinable @inline(__always)
   public consuming func keep(into slot: inout Held?) -> Verdict {
+    let verdict = Verdict(held: offset)
     slot = Held(offset: offset, length: length, connection: connection)
     discard self
-    return Verdict.kept
+    return verdict
   }
 }
 
 /// What a stage owes for a lease: given back, or held. Only a ``Lease`` makes one.
 @frozen
 public struct Verdict: ~Copyable {
-  /// The offset to give back; ``heldMark`` when the claim lives on in a ``Held``.
-  @usableFromInline package let released: UInt64
+  @usableFromInline let offset: UInt64
+  /// The claim lives on in a ``Held``. A flag of its own rather than a reserved offset: where a
+  /// stage never holds, the compiler sees that and drops the test.
+  @usableFromInline let isHeld: Bool
 
   @inlinable @inline(__always)
-  init(released: UInt64) { self.released = released }
+  init(released offset: UInt64) {
+    self.offset = offset
+    isHeld = false
+  }
 
   @inlinable @inline(__always)
-  static var kept: Verdict { Verdict(released: heldMark) }
+  init(held offset: UInt64) {
+    self.offset = offset
+    isHeld = true
+  }
 
-  /// No area reaches this offset: areas are at most 4 GiB.
+  /// The offset to give back; nil when the claim is held.
   @inlinable @inline(__always)
-  package static var heldMark: UInt64 { .max }
-
-  @inlinable @inline(__always)
-  package consuming func take() -> UInt64 { released }
+  package consuming func take() -> UInt64? { isHeld ? nil : offset }
 }
 
 /// A claim that outlives its batch. It goes back to its engine's thread with

@@ -45,7 +45,7 @@ private struct Reaper: ~Copyable {
         received[connection, default: []] += kernel.area.memory.withBytes(of: lease) { bytes in
           unsafe bytes.withUnsafeBytes { unsafe Array($0) }
         }
-        let released = lease.done().take()
+        guard let released = lease.done().take() else { continue }
         if Int.random(in: 0..<holdOneIn, using: &generator) == 0 {
           held.append(released)
         } else {

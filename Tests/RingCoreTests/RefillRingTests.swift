@@ -39,7 +39,7 @@ private struct Reaper: ~Copyable {
         unsafe bytes.withUnsafeBytes { unsafe Array($0) }
       }
       received[lease.connection, default: []] += bytes
-      let offset = lease.done().take()
+      guard let offset = lease.done().take() else { continue }
       if Int.random(in: 0..<holdOneIn, using: &generator) == 0 && held.count < 40 {
         held.append(offset)
       } else {

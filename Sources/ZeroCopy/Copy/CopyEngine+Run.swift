@@ -91,8 +91,7 @@ extension CopyEngine {
       counters.leases &+= 1
       let verdict = stage.take(
         Lease(offset: offset, length: length, connection: slot), in: &batch)
-      let released = verdict.take()
-      if released != Verdict.heldMark { view.release(released) }
+      if let released = verdict.take() { view.release(released) }
     } while walk.remaining != 0
     if batch.refused { refuse(slot) }
   }
