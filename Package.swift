@@ -88,5 +88,6 @@ let package = Package(
     .testTarget(
       name: "ZeroCopyTests", dependencies: ["ZeroCopy", "RingCore", "CIngestKernel"],
       swiftSettings: strict),
+    .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
   ]
 )
