@@ -2,11 +2,11 @@ public import CIngestKernel
 
 /// One completion's claim on a range of one buffer of an area.
 ///
-/// Whoever receives a lease owes exactly one answer: ``done()`` gives the bytes back, ``keep(into:)``
-/// holds them beyond the batch. Both consume the lease, so answering twice does not compile; a
-/// function that must return a ``Verdict`` cannot forget to answer. A lease that is overwritten or
-/// abandoned all the same runs its `deinit`, which counts the drop (see ``droppedLeases``); the
-/// bytes it named stay claimed until the ring closes.
+/// Whoever receives a lease owes exactly one answer: ``done()`` gives the bytes back,
+/// ``keep(into:)`` holds them beyond the batch. Both consume the lease, so answering twice does not
+/// compile; a function that must return a ``Verdict`` cannot forget to answer. A lease that is
+/// overwritten or abandoned all the same runs its `deinit`, which counts the drop (see
+/// ``droppedLeases``); the bytes it named stay claimed until the ring closes.
 ///
 /// The bytes are readable through ``AreaMemory/withBytes(of:_:)`` until the lease is answered.
 ///
@@ -38,10 +38,11 @@ public struct Lease: ~Copyable {
     return verdict
   }
 
-  /// Holds the bytes beyond this batch. The claim moves into `slot`, which must be empty, and goes
-  /// back with ``Batch/giveBack(_:)``.
+  /// Holds the bytes beyond this batch. The claim moves into `slot`, which must be empty (writing
+  /// over a claim would drop it), and goes back with ``Batch/giveBack(_:)``.
   @inlinable @inline(__always)
   public consuming func keep(into slot: inout Held?) -> Verdict {
+    invariant(slot == nil, "a lease was to be kept where another one is")
     let verdict = Verdict(held: offset)
     slot = Held(offset: offset, length: length, connection: connection)
     discard self

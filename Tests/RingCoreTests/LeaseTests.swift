@@ -29,6 +29,14 @@ import Testing
     batch.takeReturns { _ in Issue.record("a claim was handed out twice") }
   }
 
+  @Test func keepingWhereAnotherLeaseIsEndsTheProcess() async {
+    await #expect(processExitsWith: .failure) {
+      var slot: Held?
+      _ = Lease(offset: 0, length: 1, connection: 0).keep(into: &slot).take()
+      _ = Lease(offset: 4096, length: 1, connection: 0).keep(into: &slot).take()
+    }
+  }
+
   @Test func aDroppedLeaseIsFatalWhereAsked() async {
     await #expect(processExitsWith: .signal(SIGABRT)) {
       ik_lease_drop_is_fatal(1)
