@@ -4,6 +4,7 @@
 #include "ik_check.h"
 #include "ik_memory.h"
 #include "ik_ring.h"
+#include "ik_send.h"
 #include "ik_setup.h"
 #include "ik_socket.h"
 #include "ik_thread.h"

@@ -1,0 +1,90 @@
+/// How bytes are handed to the kernel.
+package enum SendMode: Sendable, Equatable {
+  /// IORING_OP_SEND: the kernel copies.
+  case plain
+  /// IORING_OP_SEND_ZC: pages are pinned for each send.
+  case zeroCopy
+  /// IORING_OP_SEND_ZC from registered buffers: pinned once.
+  case zeroCopyFixed
+  /// `plain` or `zeroCopyFixed`, whichever a trial on the first sends finds cheaper.
+  case trial
+  /// send(2) with MSG_ZEROCOPY, notifications from the error queue.
+  case messageZeroCopy
+}
+
+/// What one call of ``SendContent/fill(stream:finishing:into:)`` came to.
+@frozen
+package struct SendFill: Equatable, Sendable {
+  /// Bytes written, from the start of the slot.
+  package var length: UInt32
+  /// Records whose last byte is among them.
+  package var records: UInt32
+  package var state: State
+
+  package enum State: UInt8, Sendable {
+    /// Bytes to send.
+    case ready
+    /// Nothing yet; ask again.
+    case later
+    /// The stream has ended.
+    case ended
+  }
+
+  package init(length: Int, records: Int) {
+    self.length = UInt32(length)
+    self.records = UInt32(records)
+    self.state = .ready
+  }
+
+  private init(state: State) {
+    length = 0
+    records = 0
+    self.state = state
+  }
+
+  package static let later = SendFill(state: .later)
+  package static let ended = SendFill(state: .ended)
+}
+
+/// Where a sender's bytes come from, on the thread of its ring.
+///
+/// Everything that limits a run by amount (bytes, records, end of a file) is the content's: it says
+/// ``SendFill/ended`` and is then not asked again for that stream.
+package protocol SendContent: ~Copyable {
+  /// Writes into each slot what will not change from send to send. Called once, before any fill.
+  mutating func prepare(_ slot: UnsafeMutableRawBufferPointer)
+
+  /// Writes the next bytes of a stream into a slot that ``prepare(_:)`` has seen. With `finishing`
+  /// only what completes a record that is already partly sent may follow.
+  ///
+  /// - Cost: one call per send; must not allocate, lock or block for longer than 50 ms.
+  mutating func fill(
+    stream: Int, finishing: Bool, into slot: UnsafeMutableRawBufferPointer
+  ) -> SendFill
+
+  /// The errno with which the source failed, 0 for none. A failed source has ended.
+  var failure: Int32 { get }
+}
+
+/// How a ring sends; all sizes in bytes.
+package struct SendOptions: Sendable, Equatable {
+  package var mode: SendMode = .plain
+  /// Streams of bytes in order (TCP), or independent datagrams.
+  package var ordered = true
+  /// The most bytes of one slot.
+  package var length = 64 << 10
+  package var pool = 4 << 20
+  /// Requests prepared for one enter, per stream.
+  package var batch = 8
+  package var generation = 1
+  /// Slots gathered into one request; 1 unless vectored.
+  package var gather = 1
+  /// Bytes per second, 0 without limit.
+  package var byteRate: UInt64 = 0
+  /// Stop filling after this long, in nanoseconds; 0 never.
+  package var duration: UInt64 = 0
+  /// How long to wait for what is under way once filling has stopped.
+  package var drain: UInt64 = 10_000_000_000
+
+  package init() {}
+}

@@ -1,0 +1,217 @@
+import CIngestKernel
+import RingCore
+
+/// One slot of a send pool. A request is one slot or a list of them; what concerns the request as a
+/// whole stands in its first slot, the head.
+struct SendSlot: BitwiseCopyable {
+  var state: State = .free
+  var zeroCopy = false
+  var copied = false
+  var stream: UInt32 = 0
+  /// The next slot of the request, of the free list or of the generation; `SendPool.none` ends it.
+  var next: UInt32 = SendPool.none
+  /// The next request of the stream's chain.
+  var chained: UInt32 = SendPool.none
+  var length: UInt32 = 0
+  var records: UInt32 = 0
+  /// Bytes of the whole request, and those the kernel has taken.
+  var total: UInt32 = 0
+  var sent: UInt32 = 0
+  /// Bytes taken whose notification is still to come.
+  var unreported: UInt32 = 0
+  /// Notifications to come.
+  var pending: UInt32 = 0
+  var generation: UInt32 = SendPool.none
+
+  enum State: UInt8, BitwiseCopyable {
+    case free
+    /// Being written, or waiting to be handed to the kernel (again).
+    case filled
+    /// The kernel has the request and has not answered.
+    case inFlight
+    /// Taken as a whole; the kernel may still read the bytes.
+    case awaiting
+    /// Answered for; held until the rest of its generation is.
+    case answered
+  }
+}
+
+/// The memory that sends read from, cut into slots, and the record of who may touch which.
+///
+/// A slot is writable only while the sender has it: from ``take()`` until the request is handed to
+/// the kernel, and not again before the kernel's last word on it (the result of a plain send, the
+/// notification of a zero-copy one). Every step is checked, in release builds too.
+///
+/// The memory is on base pages: TCP charges a registered buffer on a large folio to the socket by
+/// the folio (io_uring/net.c, io_sg_from_iter), and one packet then fills the send buffer.
+@safe
+package struct SendPool: ~Copyable {
+  static let none = UInt32.max
+  /// Registered buffers are at most 1 GiB each, and the pool is registered as one.
+  package static let limit = 1 << 30
+  /// Two completions per slot stay below the largest completion queue (65536).
+  static let slotLimit = 16384
+
+  let memory: UnsafeMutableRawPointer
+  package let byteCount: Int
+  package let stride: Int
+  package let slotCount: Int
+  let slots: UnsafeMutablePointer<SendSlot>
+  private let groups: UnsafeMutablePointer<Group>
+  private let groupSize: UInt32
+  private var freeHead: UInt32 = 0
+  private var openGroup = SendPool.none
+  private var freeGroups: UInt32 = 0
+  /// Slots that may be taken now.
+  package private(set) var available: Int
+
+  /// The requests of one generation: their slots go back together.
+  private struct Group: BitwiseCopyable {
+    var requests: UInt32 = 0
+    var answered: UInt32 = 0
+    var closed = false
+    var head: UInt32 = SendPool.none
+    var next: UInt32 = SendPool.none
+  }
+
+  /// Maps at least `minimumSlots` slots of `length` bytes in about `bytes` bytes. Small slots do not
+  /// cross a page, so that a send of up to 4 KiB is one fragment; larger ones start on a page.
+  ///
+  /// - Cost: one mmap(2); every page is touched. Errors: ENOMEM.
+  package init(length: Int, bytes: Int, minimumSlots: Int, generation: Int) throws(RingError) {
+    let page = 4096
+    var stride = 64
+    while stride < min(length, page) { stride *= 2 }
+    if length > page { stride = (length + page - 1) / page * page }
+    let count = min(max(bytes / stride, minimumSlots, generation, 2), SendPool.slotLimit)
+    let total = (stride * count + page - 1) / page * page
+    var base: UnsafeMutableRawPointer?
+    let error = unsafe ik_map_anonymous(total, IK_PAGES_SMALL, &base)
+    guard error == 0, let base = unsafe base else {
+      throw RingError("map a send pool of \(total) bytes", errno: -error)
+    }
+    let slots = UnsafeMutablePointer<SendSlot>.allocate(capacity: count)
+    unsafe slots.initialize(repeating: SendSlot(), count: count)
+    let groups = UnsafeMutablePointer<Group>.allocate(capacity: count)
+    unsafe groups.initialize(repeating: Group(), count: count)
+    for index in 0..<(count - 1) {
+      unsafe slots[index].next = UInt32(index + 1)
+      unsafe groups[index].next = UInt32(index + 1)
+    }
+    unsafe memory = base
+    byteCount = total
+    self.stride = stride
+    slotCount = count
+    unsafe self.slots = slots
+    unsafe self.groups = groups
+    groupSize = UInt32(clamping: max(generation, 1))
+    available = count
+  }
+
+  deinit {
+    unsafe ik_unmap(memory, byteCount)
+    unsafe slots.deallocate()
+    unsafe groups.deallocate()
+  }
+
+  /// The bytes of a slot. The pointer is valid while the pool is.
+  func bytes(of slot: UInt32, length: Int) -> UnsafeMutableRawBufferPointer {
+    invariant(Int(slot) < slotCount && length <= stride, "slot outside the send pool")
+    return unsafe UnsafeMutableRawBufferPointer(
+      start: memory + Int(slot) * stride, count: length)
+  }
+
+  /// Takes the slot that came back last: its lines are the likeliest to be in the cache.
+  mutating func take() -> UInt32? {
+    guard freeHead != SendPool.none else { return nil }
+    let slot = freeHead
+    let entry = unsafe slots + Int(slot)
+    invariant(
+      unsafe entry.pointee.state == .free && entry.pointee.pending == 0,
+      "a send slot is used again before the kernel has let go of it")
+    unsafe freeHead = entry.pointee.next
+    unsafe entry.pointee = SendSlot()
+    unsafe entry.pointee.state = .filled
+    available -= 1
+    return slot
+  }
+
+  /// Gives back a slot that nothing was sent from.
+  mutating func putBack(_ slot: UInt32) {
+    invariant(unsafe slots[Int(slot)].state == .filled, "only an unsent slot can be put back")
+    free(slot)
+  }
+
+  /// Enters a request into the open generation, once, before it is first handed to the kernel.
+  mutating func enlist(_ head: UInt32) {
+    guard groupSize > 1 else { return }
+    if openGroup == SendPool.none {
+      openGroup = freeGroups
+      // There are as many groups as slots, and a live group has a slot out.
+      invariant(openGroup != SendPool.none, "more generations than slots")
+      unsafe freeGroups = groups[Int(openGroup)].next
+      unsafe groups[Int(openGroup)] = Group()
+    }
+    let group = unsafe groups + Int(openGroup)
+    unsafe slots[Int(head)].generation = openGroup
+    unsafe group.pointee.requests += 1
+    if unsafe group.pointee.requests == groupSize { closeGeneration() }
+  }
+
+  /// Lets a generation that will get no more requests go when those it has are answered.
+  mutating func closeGeneration() {
+    guard openGroup != SendPool.none else { return }
+    let group = openGroup
+    openGroup = SendPool.none
+    unsafe groups[Int(group)].closed = true
+    releaseIfAnswered(group)
+  }
+
+  /// The kernel has said its last word on a request: its slots go back, at once or with their
+  /// generation.
+  mutating func answer(_ head: UInt32) {
+    let entry = unsafe slots + Int(head)
+    invariant(
+      unsafe entry.pointee.pending == 0 && entry.pointee.state == .awaiting,
+      "a request is answered only once the kernel is done with its bytes")
+    let group = unsafe entry.pointee.generation
+    var slot = head
+    while slot != SendPool.none {
+      let next = unsafe slots[Int(slot)].next
+      if group == SendPool.none {
+        unsafe slots[Int(slot)].state = .awaiting
+        free(slot)
+      } else {
+        unsafe slots[Int(slot)].state = .answered
+        unsafe slots[Int(slot)].next = groups[Int(group)].head
+        unsafe groups[Int(group)].head = slot
+      }
+      slot = next
+    }
+    guard group != SendPool.none else { return }
+    unsafe groups[Int(group)].answered += 1
+    releaseIfAnswered(group)
+  }
+
+  private mutating func releaseIfAnswered(_ group: UInt32) {
+    let entry = unsafe groups + Int(group)
+    guard unsafe entry.pointee.closed, unsafe entry.pointee.answered == entry.pointee.requests
+    else { return }
+    var slot = unsafe entry.pointee.head
+    while slot != SendPool.none {
+      let next = unsafe slots[Int(slot)].next
+      free(slot)
+      slot = next
+    }
+    unsafe entry.pointee.next = freeGroups
+    freeGroups = group
+  }
+
+  private mutating func free(_ slot: UInt32) {
+    let entry = unsafe slots + Int(slot)
+    unsafe entry.pointee.state = .free
+    unsafe entry.pointee.next = freeHead
+    freeHead = slot
+    available += 1
+  }
+}

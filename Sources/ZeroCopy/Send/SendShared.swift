@@ -1,0 +1,99 @@
+import CIngestKernel
+
+/// The counters of one sending thread.
+package struct SendTally: Sendable, Equatable, BitwiseCopyable {
+  package var bytes: UInt64 = 0
+  package var records: UInt64 = 0
+  package var sends: UInt64 = 0
+  package var zeroCopySends: UInt64 = 0
+  package var copiedSends: UInt64 = 0
+  package var copiedBytes: UInt64 = 0
+  package var notifications: UInt64 = 0
+  package var poolWaits: UInt64 = 0
+  package var enters: UInt64 = 0
+  package var shortSends: UInt64 = 0
+
+  package init() {}
+}
+
+/// What a sending thread and the threads that watch it share: single-writer counters, a word by
+/// which it is told to stop, and one by which it says that it is done.
+@safe
+package final class SendShared: @unchecked Sendable {
+  private let counters: UnsafeMutablePointer<UInt64>
+  private let flags: UnsafeMutablePointer<UInt64>
+  private static let counterWords = MemoryLayout<SendTally>.size / MemoryLayout<UInt64>.size
+
+  package init() {
+    unsafe counters = .allocate(capacity: SendShared.counterWords)
+    unsafe counters.initialize(repeating: 0, count: SendShared.counterWords)
+    unsafe flags = .allocate(capacity: 3)
+    unsafe flags.initialize(repeating: 0, count: 3)
+  }
+
+  deinit {
+    unsafe counters.deallocate()
+    unsafe flags.deallocate()
+  }
+
+  /// Makes the counters visible; only the owning thread does.
+  func publish(_ tally: SendTally) {
+    unsafe withUnsafeBytes(of: tally) { bytes in
+      let words = unsafe bytes.bindMemory(to: UInt64.self)
+      for index in 0..<SendShared.counterWords {
+        unsafe ik_store_relaxed_u64(counters + index, words[index])
+      }
+    }
+  }
+
+  /// A reading of the counters; each is whole, they need not be of the same moment.
+  package func read() -> SendTally {
+    var tally = SendTally()
+    unsafe withUnsafeMutableBytes(of: &tally) { bytes in
+      let words = unsafe bytes.bindMemory(to: UInt64.self)
+      for index in 0..<SendShared.counterWords {
+        unsafe words[index] = ik_load_relaxed_u64(counters + index)
+      }
+    }
+    return tally
+  }
+
+  /// Finish the record under way and wait for what the kernel has.
+  package func requestStop() { unsafe ik_store_relaxed_u64(flags, 1) }
+  /// Leave at once.
+  package func requestAbort() { unsafe ik_store_relaxed_u64(flags + 1, 1) }
+  package var stopRequested: Bool { unsafe ik_load_relaxed_u64(flags) != 0 }
+  package var abortRequested: Bool { unsafe ik_load_relaxed_u64(flags + 1) != 0 }
+
+  package func markFinished() { unsafe ik_store_relaxed_u64(flags + 2, 1) }
+  package var isFinished: Bool { unsafe ik_load_relaxed_u64(flags + 2) != 0 }
+
+  /// Waits until the peer of a TCP socket has acknowledged everything; 0 or the errno.
+  func finish(_ descriptor: Int32, milliseconds: Int32) -> Int32 {
+    -(unsafe ik_tcp_finish(descriptor, milliseconds, flags + 1))
+  }
+}
+
+/// A stream as its ring keeps it.
+struct SendStream: BitwiseCopyable {
+  var descriptor: Int32 = -1
+  /// The errno that ended it, 0 while it is well.
+  var failure: Int32 = 0
+  /// The content has no more for it.
+  var ended = false
+  /// Results to come.
+  var inFlight: UInt32 = 0
+  /// Requests in the order of their bytes, from the first not yet taken as a whole.
+  var chainHead: UInt32 = SendPool.none
+  var chainTail: UInt32 = SendPool.none
+  var bytes: UInt64 = 0
+  var records: UInt64 = 0
+}
+
+/// What a stream came to.
+package struct SendStreamResult: Sendable, Equatable {
+  package var bytes: UInt64
+  package var records: UInt64
+  /// The errno that ended it early, 0 for none.
+  package var failure: Int32
+}
