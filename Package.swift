@@ -88,6 +88,9 @@ let package = Package(
     .testTarget(
       name: "ZeroCopyTests", dependencies: ["ZeroCopy", "RingCore", "CIngestKernel"],
       swiftSettings: strict),
+    .testTarget(
+      name: "IngestTests", dependencies: ["Ingest", "Wire", "ZeroCopy", "CIngestKernel"],
+      swiftSettings: strict),
     .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
   ]
 )

@@ -108,7 +108,7 @@ package struct MessageSendLoop: ~Copyable {
         moved = sendSome(index, &content, elapsed: now &- start) || moved
       }
       if unnotified > 0 { moved = readNotifications() || moved }
-      shared.publish(tally)
+      shared.counters.publish(tally)
       if isDone { return finishStreams() }
       if !moved { waitForSockets() }
     }
@@ -311,7 +311,7 @@ package struct MessageSendLoop: ~Copyable {
       }
       if options.ordered { unsafe _ = ik_abort(streams[index].descriptor) }
     }
-    shared.publish(tally)
+    shared.counters.publish(tally)
   }
 
   private mutating func finishStreams() {

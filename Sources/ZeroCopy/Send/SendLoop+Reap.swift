@@ -16,7 +16,7 @@ extension SendLoop {
       if tag.kindByte == OperationTag.Kind.wake.rawValue {
         ticked = true
       } else if flags & UInt32(IK_CQE_F_NOTIF) != 0 {
-        notified(tag.index, usage: UInt32(bitPattern: result))
+        notified(tag, usage: UInt32(bitPattern: result))
       } else {
         answered(tag.index, result, more: flags & UInt32(IK_CQE_F_MORE) != 0)
       }
@@ -25,8 +25,8 @@ extension SendLoop {
     return ticked
   }
 
-  /// The result of a request. Whether a notification follows is said by the flag alone: an error
-  /// may have one too.
+  /// The result of a request. Whether a notification follows that counts is said by the flag alone:
+  /// an error may have one too.
   private mutating func answered(_ head: UInt32, _ result: Int32, more: Bool) {
     let slot = unsafe pool.slots + Int(head)
     invariant(unsafe slot.pointee.state == .inFlight, "a result for a request in flight")
@@ -36,6 +36,7 @@ extension SendLoop {
     inFlight &-= 1
     if more {
       unsafe slot.pointee.pending &+= 1
+      unsafe slot.pointee.expected |= 1 &<< UInt64(slot.pointee.issue & 63)
       unnotified &+= 1
     }
     guard result >= 0 else { return failed(head, index, errno: -result) }
@@ -94,8 +95,16 @@ extension SendLoop {
   }
 
   /// A notification: the kernel no longer reads what one zero-copy send of the request took.
-  private mutating func notified(_ head: UInt32, usage: UInt32) {
+  ///
+  /// A request cancelled because its chain broke was never started, says so without the flag, and
+  /// is followed by a notification all the same (io_uring/net.c, io_send_zc_cleanup). That one must
+  /// not count for whatever the slot carries by then.
+  private mutating func notified(_ tag: OperationTag, usage: UInt32) {
+    let head = tag.index
     let slot = unsafe pool.slots + Int(head)
+    let bit = UInt64(1) &<< UInt64(tag.generation & 63)
+    guard unsafe slot.pointee.expected & bit != 0 else { return }
+    unsafe slot.pointee.expected &= ~bit
     invariant(unsafe slot.pointee.pending > 0, "a notification for a request that expects one")
     unsafe slot.pointee.pending &-= 1
     unnotified &-= 1

@@ -158,7 +158,9 @@ extension SendLoop {
       unsafe entry.pointee.ioprio = kind
     }
     unsafe entry.pointee.flags = UInt8(IK_SQE_FIXED_FILE)
-    unsafe entry.pointee.user_data = OperationTag(.send, index: head).rawValue
+    unsafe slot.pointee.issue &+= 1
+    unsafe entry.pointee.user_data =
+      OperationTag(.send, generation: slot.pointee.issue, index: head).rawValue
     unsafe slot.pointee.zeroCopy = zeroCopy
     unsafe slot.pointee.state = .inFlight
     unsafe streams[index].inFlight &+= 1

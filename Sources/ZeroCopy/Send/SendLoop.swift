@@ -153,7 +153,7 @@ package struct SendLoop: ~Copyable {
       now = ik_clock_ns()
       if reap() { armTick(now: now, deadline: deadline) }
       if trial != nil { advanceTrial(now: now) }
-      shared.publish(tally)
+      shared.counters.publish(tally)
     }
     abort()
   }
@@ -247,7 +247,7 @@ package struct SendLoop: ~Copyable {
       }
       if options.ordered { unsafe _ = ik_abort(streams[index].descriptor) }
     }
-    shared.publish(tally)
+    shared.counters.publish(tally)
   }
 
   private mutating func finishStreams() {

@@ -19,8 +19,11 @@ struct SendSlot: BitwiseCopyable {
   var sent: UInt32 = 0
   /// Bytes taken whose notification is still to come.
   var unreported: UInt32 = 0
-  /// Notifications to come.
+  /// Notifications to come, and for which of the slot's last 64 hand-overs (bit = number mod 64).
   var pending: UInt32 = 0
+  var expected: UInt64 = 0
+  /// Times the slot was handed to the kernel as a head, over all its uses.
+  var issue: UInt32 = 0
   var generation: UInt32 = SendPool.none
 
   enum State: UInt8, BitwiseCopyable {
@@ -130,8 +133,10 @@ package struct SendPool: ~Copyable {
       unsafe entry.pointee.state == .free && entry.pointee.pending == 0,
       "a send slot is used again before the kernel has let go of it")
     unsafe freeHead = entry.pointee.next
+    let issue = unsafe entry.pointee.issue
     unsafe entry.pointee = SendSlot()
     unsafe entry.pointee.state = .filled
+    unsafe entry.pointee.issue = issue
     available -= 1
     return slot
   }

@@ -16,47 +16,19 @@ package struct SendTally: Sendable, Equatable, BitwiseCopyable {
   package init() {}
 }
 
-/// What a sending thread and the threads that watch it share: single-writer counters, a word by
-/// which it is told to stop, and one by which it says that it is done.
+/// What a sending thread and the threads that watch it share: single-writer counters, and the words
+/// by which it is told to stop.
 @safe
 package final class SendShared: @unchecked Sendable {
-  private let counters: UnsafeMutablePointer<UInt64>
+  package let counters = SharedCounters(SendTally())
   private let flags: UnsafeMutablePointer<UInt64>
-  private static let counterWords = MemoryLayout<SendTally>.size / MemoryLayout<UInt64>.size
 
   package init() {
-    unsafe counters = .allocate(capacity: SendShared.counterWords)
-    unsafe counters.initialize(repeating: 0, count: SendShared.counterWords)
-    unsafe flags = .allocate(capacity: 3)
-    unsafe flags.initialize(repeating: 0, count: 3)
+    unsafe flags = .allocate(capacity: 2)
+    unsafe flags.initialize(repeating: 0, count: 2)
   }
 
-  deinit {
-    unsafe counters.deallocate()
-    unsafe flags.deallocate()
-  }
-
-  /// Makes the counters visible; only the owning thread does.
-  func publish(_ tally: SendTally) {
-    unsafe withUnsafeBytes(of: tally) { bytes in
-      let words = unsafe bytes.bindMemory(to: UInt64.self)
-      for index in 0..<SendShared.counterWords {
-        unsafe ik_store_relaxed_u64(counters + index, words[index])
-      }
-    }
-  }
-
-  /// A reading of the counters; each is whole, they need not be of the same moment.
-  package func read() -> SendTally {
-    var tally = SendTally()
-    unsafe withUnsafeMutableBytes(of: &tally) { bytes in
-      let words = unsafe bytes.bindMemory(to: UInt64.self)
-      for index in 0..<SendShared.counterWords {
-        unsafe words[index] = ik_load_relaxed_u64(counters + index)
-      }
-    }
-    return tally
-  }
+  deinit { unsafe flags.deallocate() }
 
   /// Finish the record under way and wait for what the kernel has.
   package func requestStop() { unsafe ik_store_relaxed_u64(flags, 1) }
@@ -64,9 +36,6 @@ package final class SendShared: @unchecked Sendable {
   package func requestAbort() { unsafe ik_store_relaxed_u64(flags + 1, 1) }
   package var stopRequested: Bool { unsafe ik_load_relaxed_u64(flags) != 0 }
   package var abortRequested: Bool { unsafe ik_load_relaxed_u64(flags + 1) != 0 }
-
-  package func markFinished() { unsafe ik_store_relaxed_u64(flags + 2, 1) }
-  package var isFinished: Bool { unsafe ik_load_relaxed_u64(flags + 2) != 0 }
 
   /// Waits until the peer of a TCP socket has acknowledged everything; 0 or the errno.
   func finish(_ descriptor: Int32, milliseconds: Int32) -> Int32 {
