@@ -86,10 +86,14 @@ let package = Package(
       name: "RingCoreTests", dependencies: ["RingCore", "CIngestKernel", "IngestTestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "ZeroCopyTests", dependencies: ["ZeroCopy", "RingCore", "CIngestKernel"],
+      name: "ZeroCopyTests",
+      dependencies: ["ZeroCopy", "RingCore", "CIngestKernel", "IngestTestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "IngestTests", dependencies: ["Ingest", "Wire", "ZeroCopy", "CIngestKernel"],
+      name: "IngestTests",
+      dependencies: [
+        "Ingest", "RingCore", "Wire", "ZeroCopy", "CIngestKernel", "IngestTestSupport",
+      ],
       swiftSettings: strict),
     .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
   ]

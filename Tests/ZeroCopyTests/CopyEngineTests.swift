@@ -1,5 +1,6 @@
 import CIngestKernel
 import Glibc
+import IngestTestSupport
 import RingCore
 import Synchronization
 import Testing

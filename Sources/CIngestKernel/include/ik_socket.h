@@ -33,6 +33,8 @@ int ik_set_congestion(int fd, const char *name);
 int ik_get_congestion(int fd, char *name, int capacity);
 int ik_set_zerocopy(int fd);     // SO_ZEROCOPY, for MSG_ZEROCOPY
 int ik_abort(int fd);            // SO_LINGER 0: close() then sends a reset
+// Whether the peer of a TCP socket may still be sending: no FIN of its was received.
+int ik_peer_may_send(int fd);
 int64_t ik_unread_bytes(int fd); // FIONREAD
 
 // TCP retransmitted segments so far (tcpi_total_retrans), or a negative errno.

@@ -167,7 +167,13 @@ extension CopyEngine {
   mutating func releaseConnection(_ slot: UInt32, _ end: StreamEnd) {
     if case .failed = end { counters.reset &+= 1 }
     counters.closed &+= 1
-    Glibc.close(table[slot].descriptor)
+    let descriptor = table[slot].descriptor
+    if end == .refused || end == .stopped, ik_peer_may_send(descriptor) != 0 {
+      // A FIN would leave the peer waiting for a window that nobody opens any more: with the
+      // receive side shut down, no window update is sent (net/ipv4/tcp.c, tcp_cleanup_rbuf).
+      _ = ik_abort(descriptor)
+    }
+    Glibc.close(descriptor)
     table.remove(slot)
     if accepting == .blocked { accepting = .wanted }
   }

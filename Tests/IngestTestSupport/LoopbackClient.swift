@@ -1,11 +1,12 @@
-import CIngestKernel
+public import CIngestKernel
 import Glibc
+import RingCore
 
 /// Runs a body on a thread of its own.
-final class TestThread: Sendable {
+public final class TestThread: Sendable {
   private let handle: UInt64
 
-  init(_ body: @escaping @Sendable () -> Void) {
+  public init(_ body: @escaping @Sendable () -> Void) {
     let boxed = unsafe Unmanaged.passRetained(Box(body)).toOpaque()
     var handle: UInt64 = 0
     let error = unsafe ik_thread_start(
@@ -13,11 +14,11 @@ final class TestThread: Sendable {
       { context in
         unsafe Unmanaged<Box>.fromOpaque(context).takeRetainedValue().body()
       }, boxed)
-    precondition(error == 0)
+    invariant(error == 0, "a thread starts")
     self.handle = handle
   }
 
-  func join() { _ = ik_thread_join(handle) }
+  public func join() { _ = ik_thread_join(handle) }
 
   private final class Box: Sendable {
     let body: @Sendable () -> Void
@@ -26,7 +27,7 @@ final class TestThread: Sendable {
 }
 
 /// A loopback endpoint of a family.
-func loopback(_ family: Int32, port: UInt16 = 0) -> ik_endpoint {
+public func loopback(_ family: Int32, port: UInt16 = 0) -> ik_endpoint {
   var endpoint = ik_endpoint()
   endpoint.family = UInt16(family)
   endpoint.port = port
@@ -42,17 +43,17 @@ func loopback(_ family: Int32, port: UInt16 = 0) -> ik_endpoint {
 }
 
 /// A plain blocking client: connects, writes, reads nothing.
-final class LoopbackClient: Sendable {
-  let descriptor: Int32
+public final class LoopbackClient: Sendable {
+  public let descriptor: Int32
 
-  init(to endpoint: ik_endpoint) {
+  public init(to endpoint: ik_endpoint) {
     var endpoint = endpoint
     descriptor = unsafe ik_connect(&endpoint, Int32(SOCK_STREAM.rawValue), 5000, "reno", 0)
-    precondition(descriptor >= 0, "connect: \(-descriptor)")
+    invariant(descriptor >= 0, "the listener of a test accepts")
   }
 
   /// Writes everything; false when the peer ended the connection.
-  func send(_ bytes: [UInt8]) -> Bool {
+  public func send(_ bytes: [UInt8]) -> Bool {
     var sent = 0
     while sent < bytes.count {
       let count = unsafe bytes.withUnsafeBytes { raw in
@@ -66,7 +67,8 @@ final class LoopbackClient: Sendable {
     return true
   }
 
-  func reset() {
+  /// Makes the close a reset.
+  public func reset() {
     _ = ik_abort(descriptor)
   }
 

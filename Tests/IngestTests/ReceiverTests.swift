@@ -1,0 +1,135 @@
+import CIngestKernel
+import Glibc
+import Ingest
+import IngestTestSupport
+import RingCore
+import Synchronization
+import Testing
+
+/// A stage as a user writes one: counts newlines where the kernel put the bytes.
+struct NewlineCounter: Stage {
+  let total: SharedCount
+  var lines: UInt64 = 0
+
+  mutating func take(_ lease: consuming Lease, in batch: inout Batch) -> Verdict {
+    var found: UInt64 = 0
+    batch.area.withBytes(of: lease) { bytes in
+      for index in 0..<bytes.byteCount
+      where unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self) == 10 { found += 1 }
+    }
+    lines += found
+    return lease.done()
+  }
+
+  mutating func closed(_ connection: Connection, _ end: StreamEnd, in batch: inout Batch) {
+    total.value.add(lines, ordering: .relaxed)
+    lines = 0
+  }
+}
+
+final class SharedCount: Sendable {
+  let value = Atomic<UInt64>(0)
+}
+
+@Suite struct ReceiverTests {
+  static func configuration() -> ReceiveConfiguration {
+    var configuration = ReceiveConfiguration()
+    configuration.listen = "127.0.0.1"
+    configuration.port = 0
+    configuration.area = 1 << 20
+    configuration.maxConnections = 64
+    configuration.time = 30
+    return configuration
+  }
+
+  @Test(arguments: [1, 2])
+  func aStageOfOnesOwnSeesEveryByte(threads: Int) throws {
+    var configuration = Self.configuration()
+    configuration.threads = threads
+    configuration.connections = 8
+    let count = SharedCount()
+    let receiver = try Receiver(configuration) { _ in NewlineCounter(total: count) }
+    try receiver.start()
+    let port = receiver.endpoints[0].raw.port
+    let line = Array("a line of text\n".utf8)
+    let text = Array(repeating: line, count: 2000).flatMap { $0 }
+    let clients = (0..<8).map { _ in
+      TestThread {
+        let client = LoopbackClient(to: loopback(AF_INET, port: port))
+        #expect(client.send(text))
+      }
+    }
+    for client in clients { client.join() }
+    let report = receiver.finish()
+    #expect(report.failure == nil)
+    #expect(count.value.load(ordering: .relaxed) == 16_000)
+    #expect(report.counters.bytes == UInt64(8 * text.count))
+    #expect(report.counters.accepted == 8)
+    #expect(report.counters.copiedBytes == report.counters.bytes)
+    #expect(droppedLeases == 0)
+    var opened = 0
+    var closed: [UInt64] = []
+    receiver.drainEvents { event in
+      switch event {
+      case .opened: opened += 1
+      case .closed(_, let end, let bytes, _, _):
+        #expect(end == .finished)
+        closed.append(bytes)
+      case .fault: Issue.record("no fault was made")
+      }
+    }
+    #expect(opened == 8)
+    #expect(closed == Array(repeating: UInt64(text.count), count: 8))
+  }
+
+  @Test func aPortInUseSaysWhoToAsk() throws {
+    var configuration = Self.configuration()
+    let count = SharedCount()
+    let holder = try Receiver(configuration) { _ in NewlineCounter(total: count) }
+    try holder.start()
+    configuration.port = holder.endpoints[0].raw.port
+    for threads in [1, 2] {
+      configuration.threads = threads
+      let second = try Receiver(configuration) { _ in NewlineCounter(total: count) }
+      let error = #expect(throws: IngestError.self) { try second.start() }
+      #expect(error?.kind == .failed)
+      #expect(error?.what.contains("port \(configuration.port) is in use") == true)
+      #expect(error?.remedy?.contains("ss -ltnp") == true)
+    }
+    holder.stop()
+    #expect(holder.finish().failure == nil)
+  }
+
+  @Test func aCPUThatIsNotOursIsRefused() throws {
+    var configuration = Self.configuration()
+    configuration.cpus = [4000]
+    let receiver = try Receiver(configuration) { _ in NewlineCounter(total: SharedCount()) }
+    let error = #expect(throws: IngestError.self) { try receiver.start() }
+    #expect(error?.what.contains("CPU 4000") == true)
+  }
+
+  @Test(arguments: [(4095, 1 << 20), (4096, 4095), (6000, 1 << 20), (65536, 8 << 30)])
+  func anAreaThatIsNoneIsRefused(buffer: Int, area: Int) throws {
+    var configuration = Self.configuration()
+    configuration.buffer = buffer
+    configuration.area = area
+    let error = #expect(throws: IngestError.self) {
+      _ = try Receiver(configuration) { _ in NewlineCounter(total: SharedCount()) }
+    }
+    #expect(error?.kind == .usage)
+  }
+
+  @Test func aByteLimitEndsTheRun() throws {
+    var configuration = Self.configuration()
+    configuration.bytes = 100_000
+    let receiver = try Receiver(configuration) { _ in NewlineCounter(total: SharedCount()) }
+    try receiver.start()
+    let client = LoopbackClient(to: loopback(AF_INET, port: receiver.endpoints[0].raw.port))
+    while client.send([UInt8](repeating: 1, count: 10_000)) {
+      if receiver.isFinished { break }
+    }
+    let report = receiver.finish()
+    #expect(report.failure == nil)
+    #expect(report.counters.bytes >= 100_000)
+  }
+}
