@@ -76,8 +76,12 @@ public struct Fault: Equatable, BitwiseCopyable, Sendable {
     case recordTooShort
     /// The first word of a wire header is not the magic.
     case badMagic
-    /// A wire header of a version or checksum this build does not know.
+    /// A wire header of a version that this build does not know.
     case unknownFormat
+    /// A record carries another kind of digest than the one to verify (0 is none), or one that this
+    /// build does not know: expected and found are the kinds' numbers on the wire. Told once per
+    /// connection.
+    case checksumKind
     /// A wire header whose own CRC32C does not fit.
     case badHeader
     /// Wire sequence numbers are not consecutive.
