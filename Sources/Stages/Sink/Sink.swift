@@ -11,6 +11,10 @@ public protocol Sink: ~Copyable {
   /// All pieces of the lease were taken: give it back or keep it.
   mutating func finish(_ lease: consuming Lease, in batch: inout Batch) -> Verdict
 
+  /// The record whose pieces were taken so far is complete because its stream is: no piece ends
+  /// it. Comes before ``closed(_:_:in:)``, for the last line of a text that lacks its newline.
+  mutating func endRecord(of connection: Connection, in batch: inout Batch)
+
   mutating func opened(_ connection: Connection, in batch: inout Batch)
   mutating func closed(_ connection: Connection, _ end: StreamEnd, in batch: inout Batch)
   mutating func endBatch(in batch: inout Batch)
@@ -18,4 +22,10 @@ public protocol Sink: ~Copyable {
   var pending: Int { get }
   /// Whether the sink reads payload with the CPU.
   var readsPayload: Bool { get }
+}
+
+extension Sink where Self: ~Copyable {
+  /// A sink that hands pieces on as they come has nothing left to do.
+  @inlinable
+  public mutating func endRecord(of connection: Connection, in batch: inout Batch) {}
 }
