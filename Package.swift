@@ -95,6 +95,12 @@ let package = Package(
         "Ingest", "RingCore", "Wire", "ZeroCopy", "CIngestKernel", "IngestTestSupport",
       ],
       swiftSettings: strict),
+    .testTarget(
+      name: "StagesTests",
+      dependencies: [
+        "Stages", "RingCore", "ZeroCopy", "Wire", "CIngestKernel", "IngestTestSupport",
+      ],
+      swiftSettings: strict),
     .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
   ]
 )
