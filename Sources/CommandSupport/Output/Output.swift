@@ -1,0 +1,74 @@
+import Glibc
+
+/// Whole lines to a descriptor, each at once: nothing waits in a buffer for the end of the run.
+package struct Output: Sendable {
+  package let descriptor: Int32
+
+  package static let data = Output(descriptor: 1)
+  package static let talk = Output(descriptor: 2)
+
+  package init(descriptor: Int32) { self.descriptor = descriptor }
+
+  package var isTerminal: Bool { isatty(descriptor) == 1 }
+
+  /// Writes a line. False where the reader has gone (EPIPE) or the write failed.
+  ///
+  /// The kernel call is `write`.
+  @discardableResult
+  package func line(_ text: String) -> Bool { write(text + "\n") }
+
+  @discardableResult
+  package func write(_ text: String) -> Bool {
+    let bytes = Array(text.utf8)
+    return unsafe bytes.withUnsafeBytes { buffer in
+      var rest = unsafe buffer[...]
+      while unsafe !rest.isEmpty {
+        let slice = unsafe UnsafeRawBufferPointer(rebasing: rest)
+        let done = unsafe Glibc.write(descriptor, slice.baseAddress, slice.count)
+        if done < 0 && errno == EINTR { continue }
+        if done < 0 && errno == EAGAIN {
+          var poller = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+          _ = unsafe poll(&poller, 1, -1)
+          continue
+        }
+        guard done > 0 else { return false }
+        unsafe rest = rest.dropFirst(done)
+      }
+      return true
+    }
+  }
+}
+
+/// One line that is written over and over at the bottom of a terminal: how far the work is.
+package struct Progress {
+  private let out: Output
+  private let isOn: Bool
+  private var isShown = false
+
+  /// Shows itself on a terminal only.
+  package init(_ out: Output, bounded: Bool) {
+    self.out = out
+    isOn = bounded && out.isTerminal
+  }
+
+  /// Takes the line away, so that an ordinary line can be printed.
+  package mutating func hide() {
+    guard isShown else { return }
+    isShown = false
+    out.write("\r\u{1b}[K")
+  }
+
+  /// - Parameters:
+  ///   - share: the part of the work done, 0 to 1.
+  ///   - elapsed: seconds since the work began.
+  package mutating func show(share: Double, bitsPerSecond: Double, elapsed: Double) {
+    guard isOn else { return }
+    let share = min(max(share, 0), 1)
+    let filled = Int(share * 24)
+    let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 24 - filled)
+    let percent = Units.left(Units.fixed(share * 100, 0), 3)
+    let left = share > 0.001 ? Units.coarse(elapsed * (1 - share) / share) + " left" : ""
+    isShown = true
+    out.write("\r\u{1b}[K[\(bar)] \(percent)%  \(Units.rate(bitsPerSecond))  \(left)")
+  }
+}

@@ -1,0 +1,81 @@
+package import Ingest
+import RingCore
+
+/// Follows a receiver's connections by its events: who is open, who ended how, what was wrong.
+package final class ConnectionLog {
+  private struct Open {
+    var peer: String
+    var since: Double
+  }
+
+  private let reporter: Reporter
+  private var open: [UInt64: Open] = [:]
+  /// Severities of the faults seen.
+  private var severities: Set<IngestError.Kind> = []
+  private var lost: UInt64 = 0
+
+  package init(_ reporter: Reporter) { self.reporter = reporter }
+
+  package var openCount: Int { open.count }
+
+  /// Takes one event; `now` is in seconds since the start of the run.
+  package func take(_ event: ReceiveEvent, now: Double) {
+    switch event {
+    case .opened(let connection):
+      let peer = connection.peer.text
+      open[connection.serial] = Open(peer: peer, since: now)
+      reporter.opened(connection.serial, peer)
+    case .closed(let connection, let end, let bytes, let records, let digest):
+      let since = open.removeValue(forKey: connection.serial)?.since ?? now
+      if case .failed = end { lost += 1 }
+      reporter.closed(
+        ConnectionPart(
+          id: connection.serial, peer: connection.peer.text, start: since, end: now, bytes: bytes,
+          records: records, digest: digest.map(hexadecimal), ended: end.text))
+    case .fault(let fault):
+      severities.insert(fault.severity)
+      reporter.fault(FaultReport(fault, peer: open[fault.connection]?.peer))
+    }
+  }
+
+  /// What the faults and lost connections make of a run that did not fail otherwise.
+  ///
+  /// A digest that does not fit outweighs a peer that broke off.
+  package func verdict(_ counters: ReceiveCounters) -> (kind: IngestError.Kind, text: String)? {
+    let faults = max(counters.faults, reporter.faults.count)
+    let first = reporter.faults.first.first.map { "; the first: \($0.text)" } ?? ""
+    if severities.contains(.failed) {
+      return (.failed, "the sink failed\(first)")
+    }
+    if severities.contains(.verificationFailed) {
+      return (.verificationFailed, "verification failed: \(plural(faults, "fault"))\(first)")
+    }
+    let reset = max(counters.reset, lost)
+    if !severities.isEmpty || reset > 0 || counters.refused > 0 {
+      let parts = [
+        (reset, "\(plural(reset, "connection")) broke off"),
+        (counters.refused, "\(plural(counters.refused, "connection")) refused"),
+        (faults, plural(faults, "fault")),
+      ]
+      let text = parts.filter { $0.0 > 0 }.map(\.1).joined(separator: ", ")
+      return (.peerFailed, "a peer failed: \(text)\(first)")
+    }
+    return nil
+  }
+}
+
+extension StreamEnd {
+  package var text: String {
+    switch self {
+    case .finished: "finished"
+    case .failed(let code): errorText(abs(code))
+    case .refused: "refused"
+    case .stopped: "stopped"
+    }
+  }
+}
+
+/// `1 fault`, `2 faults`.
+package func plural(_ count: UInt64, _ noun: String) -> String {
+  "\(count) \(noun)\(count == 1 ? "" : "s")"
+}

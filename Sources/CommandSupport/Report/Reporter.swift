@@ -1,0 +1,154 @@
+import Glibc
+package import Ingest
+
+/// Prints a run as its reader wants it: lines for people, one document, or a stream of objects.
+///
+/// Used by the main thread alone.
+package final class Reporter {
+  package let style: OutputStyle
+  package let format: RateFormat
+  package let verbose: Bool
+  /// Lines for people and JSON: standard output, unless the sink's bytes go there.
+  private let out: Output
+  private var progress: Progress
+  private var document: Document
+  private var rowsSinceHeader = 0
+  private var hasStarted = false
+
+  /// - Parameters:
+  ///   - outIsTaken: standard output carries the sink's bytes; results go to standard error.
+  ///   - bounded: the work has an end that a progress line can show.
+  package init(
+    _ options: OutputOptions, command: String, configuration: JSONValue, outIsTaken: Bool = false,
+    bounded: Bool = false
+  ) {
+    style = options.style
+    format = options.rateFormat
+    verbose = options.verbose
+    out = outIsTaken ? .talk : .data
+    progress = Progress(.talk, bounded: bounded && options.style == .people)
+    document = Document(
+      start: StartPart(
+        command: command, time: wallSeconds(), machine: Machine(), configuration: configuration))
+  }
+
+  /// A line for people, on standard output with the result; nothing in the JSON styles.
+  package func say(_ line: String) {
+    guard style == .people else { return }
+    progress.hide()
+    out.line(line)
+  }
+
+  /// A line for people beside the result, in every style.
+  package func talk(_ line: String) {
+    progress.hide()
+    Output.talk.line(line)
+  }
+
+  package func started(listening: [String], remarks: [String], _ lines: [String]) {
+    document.start.listening = listening
+    document.start.remarks = remarks
+    hasStarted = true
+    lines.forEach(say)
+    stream("start", document.start)
+  }
+
+  package func interval(_ part: IntervalPart, header: String, rows: [String]) {
+    if style == .document && document.intervals.count < Schema.maxIntervals {
+      document.intervals.append(part)
+    }
+    if rowsSinceHeader % 40 == 0 { say(header) }
+    rowsSinceHeader += rows.count
+    rows.forEach(say)
+    stream("interval", part)
+  }
+
+  package func opened(_ id: UInt64, _ peer: String) {
+    if verbose { talk("connection \(id) from \(peer)") }
+    stream("event", OpenedEvent(id: id, peer: peer))
+  }
+
+  package func closed(_ part: ConnectionPart) {
+    document.connections.count += 1
+    if document.connections.first.count < Schema.maxConnections {
+      document.connections.first.append(part)
+    }
+    if verbose || part.ended != "finished" && part.ended != "stopped" {
+      talk(
+        "connection \(part.id) (\(part.peer)) ended: \(part.ended) "
+          + "after \(part.bytes) bytes, \(part.records) records"
+          + (part.digest.map { ", digest \($0)" } ?? ""))
+    }
+    stream("event", ClosedEvent(connection: part))
+  }
+
+  package func fault(_ report: FaultReport) {
+    document.faults.count += 1
+    guard document.faults.first.count < Schema.maxFaults else { return }
+    document.faults.first.append(report)
+    talk("fault: " + report.text)
+    if document.faults.first.count == Schema.maxFaults {
+      talk("fault: that was the \(Schema.maxFaults)th; further ones are only counted")
+    }
+    stream("fault", report)
+  }
+
+  package func progress(share: Double, bitsPerSecond: Double, elapsed: Double) {
+    progress.show(share: share, bitsPerSecond: bitsPerSecond, elapsed: elapsed)
+  }
+
+  package var connections: ConnectionList { document.connections }
+  package var faults: FaultList { document.faults }
+
+  /// Prints the result. False where it could not be written.
+  package func ended(_ end: EndPart, _ lines: [String]) -> Bool {
+    progress.hide()
+    document.end = end
+    switch style {
+    case .people:
+      lines.forEach(say)
+    case .document:
+      guard let text = try? JSONText.encode(document, pretty: true) else { return false }
+      return out.line(text)
+    case .stream:
+      stream("end", end)
+    }
+    return true
+  }
+
+  /// Ends a run that could not start, or failed outside its threads: the JSON styles still give
+  /// their document. The sentence itself is printed by whoever catches the error.
+  package func failed(_ error: IngestError) {
+    guard style != .people else { return }
+    if !hasStarted { stream("start", document.start) }
+    var end = document.end
+    end.exitCode = error.kind.rawValue
+    end.failure = error.description
+    _ = ended(end, [])
+  }
+
+  private func stream(_ event: String, _ data: some Encodable) {
+    guard style == .stream else { return }
+    if let text = try? JSONText.encode(StreamLine(event: event, data: data), pretty: false) {
+      out.line(text)
+    }
+  }
+}
+
+private struct OpenedEvent: Encodable {
+  var kind = "opened"
+  var id: UInt64
+  var peer: String
+}
+
+private struct ClosedEvent: Encodable {
+  var kind = "closed"
+  var connection: ConnectionPart
+}
+
+/// Seconds since 1970.
+package func wallSeconds() -> Double {
+  var now = timespec()
+  unsafe clock_gettime(CLOCK_REALTIME, &now)
+  return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
+}

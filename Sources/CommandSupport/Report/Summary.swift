@@ -1,0 +1,68 @@
+
+/// The last lines of a run, for people.
+package enum Summary {
+  package static let rule = "- - - - - - - - - - - - - - - - - - - - - - - - -"
+
+  /// iperf3's total line for the receiving end, and what stands behind it.
+  package static func receive(_ part: ReceivePart, _ format: RateFormat) -> [String] {
+    let counters = part.counters
+    var lines = [
+      rowHead(
+        "SUM", start: 0, end: part.busySeconds, bytes: counters.bytes,
+        bitsPerSecond: part.bitsPerSecond, format) + "receiver"
+    ]
+    lines.append(
+      "receiver: \(plural(counters.accepted, "connection")), "
+        + "\(Units.count(Double(counters.records))) records, "
+        + "\(Units.fixed(part.copiedShare * 100, 0)) % copied by the kernel (engine \(part.engine)), "
+        + "\(cpu(part.cpuSecondsPerGB)), "
+        + "\(Units.fixed(part.entersPerGB, 0)) wake-ups and "
+        + "\(Units.fixed(part.completionsPerGB, 0)) completions per GB")
+    if counters.sinkBytes > 0 {
+      lines.append("sink: \(Units.transfer(counters.sinkBytes).trimmed) written")
+    }
+    if counters.pauses > 0 {
+      lines.append(
+        "paused \(plural(counters.pauses, "time")) for want of free buffers: TCP held the senders "
+          + "back and nothing was dropped; a larger --area makes it rarer")
+    }
+    return lines
+  }
+
+  /// The same for the sending end.
+  package static func send(_ part: SendPart, _ format: RateFormat) -> [String] {
+    let counters = part.counters
+    let average = ratio(counters.bytes, counters.sends)
+    var lines = [
+      rowHead(
+        "SUM", start: 0, end: part.elapsedSeconds, bytes: counters.bytes,
+        bitsPerSecond: part.bitsPerSecond, format) + "sender"
+    ]
+    lines.append(
+      "sender: method \(part.method), \(Units.count(Double(counters.sends))) sends of "
+        + "\(Units.fixed(average, 0)) bytes on average, "
+        + "\(Units.count(Double(counters.records))) records, \(zeroCopy(counters)), "
+        + "\(cpu(part.cpuSecondsPerGB)), \(plural(counters.retransmits, "retransmit"))")
+    for stream in part.streams.prefix(10) {
+      if let failure = stream.failure {
+        lines.append("stream \(stream.local) -> \(stream.remote) ended early: \(failure)")
+      }
+    }
+    return lines
+  }
+
+  private static func zeroCopy(_ counters: SendCounters) -> String {
+    guard counters.zeroCopySends > 0 else { return "all copied (plain sends)" }
+    let share = ratio(counters.copiedSends, counters.zeroCopySends) * 100
+    return "\(Units.fixed(share, 0)) % of the zero-copy sends copied anyway"
+  }
+
+  private static func cpu(_ secondsPerGB: Double) -> String {
+    "\(Units.fixed(secondsPerGB, 3)) CPU s/GB"
+  }
+}
+
+extension String {
+  /// Without blanks at the front, which align numbers in tables.
+  package var trimmed: String { String(drop { $0 == " " }) }
+}

@@ -1,0 +1,59 @@
+package import ArgumentParser
+import Glibc
+import Ingest
+
+/// Runs a command and ends the process with the exit code that scripts rely on.
+package enum CommandRunner {
+  /// Parses the command line, runs the command named there, and exits.
+  package static func main<Command: ParsableCommand>(_ command: Command.Type) -> Never {
+    let name = command._commandName
+    do {
+      var parsed = try command.parseAsRoot()
+      try parsed.run()
+      exit(0)
+    } catch let error as IngestError {
+      Output.talk.line("\(name): error: \(error)")
+      exit(error.kind.rawValue)
+    } catch let code as ExitCode {
+      exit(code.rawValue)
+    } catch {
+      let text = command.fullMessage(for: error)
+      if command.exitCode(for: error).isSuccess {
+        // Help and version are what was asked for: data.
+        Output.data.line(text)
+        exit(0)
+      }
+      Output.talk.line(text)
+      exit(IngestError.Kind.usage.rawValue)
+    }
+  }
+}
+
+/// Text that every command's help ends with.
+package enum HelpText {
+  package static let version = "0.1.0"
+
+  package static let exitCodes = """
+    EXIT CODES
+      0  done, and all was well
+      1  failed: the sink could not write, or a second signal cut the run short
+      2  usage: a flag or a configuration file is wrong
+      3  not supported here: the kernel lacks something
+      4  refused by the kernel: port in use, no memory to pin
+      5  no privilege
+      6  a peer failed: reset, bytes that are not what --parse expects, a record cut off
+      7  verification failed: a digest or a sequence number does not fit
+    """
+
+  package static let signals = """
+    SIGNALS
+      INT, TERM  finish what was received, print the result; a second one forces the end
+      USR1       print counters to standard error and go on
+    """
+
+  package static let units = """
+    UNITS
+      sizes 4096, 64K, 8M, 1G (powers of 1024); rates 500M, 10G (bits per second, powers of
+      1000); durations 200us, 5s, 2m
+    """
+}

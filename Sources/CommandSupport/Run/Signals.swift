@@ -1,0 +1,36 @@
+import CIngestKernel
+import Glibc
+package import Ingest
+
+/// Signals as something to wait for, so that no handler runs amid other work.
+///
+/// Made before any thread is started: threads inherit that the signals are blocked.
+package struct Signals: ~Copyable {
+  package enum Signal: Sendable { case stop, dump }
+
+  private let descriptor: Int32
+
+  /// The kernel calls are `rt_sigprocmask` and `signalfd`.
+  package init() throws(IngestError) {
+    let descriptor = ik_signal_descriptor()
+    guard descriptor >= 0 else {
+      throw IngestError(.failed, "cannot watch for signals: \(errorText(-descriptor))")
+    }
+    self.descriptor = descriptor
+  }
+
+  deinit { close(descriptor) }
+
+  /// The next signal, or nil when `seconds` have passed without one.
+  package func wait(seconds: Double) -> Signal? {
+    let milliseconds = Int32((max(0, min(seconds, 60)) * 1000).rounded(.up))
+    switch ik_signal_wait(descriptor, milliseconds) {
+    case SIGINT, SIGTERM: return .stop
+    case SIGUSR1: return .dump
+    default: return nil
+    }
+  }
+}
+
+/// Seconds on a clock that only goes forward.
+package func monotonicSeconds() -> Double { Double(ik_clock_ns()) / 1e9 }

@@ -1,0 +1,101 @@
+package import Ingest
+
+extension Setting<ReceiveConfiguration> {
+  /// Every key of a receiver's configuration.
+  package static var all: [Setting] {
+    [
+      .choice("engine", \.engine),
+      .optionalText("listen", \.listen, "an address or a host name"),
+      .count("port", \.port, in: 0...65535),
+      .optionalText("ifname", \.ifname, "an interface's name, such as \"eth1\""),
+      .choice("family", \.family),
+      .count("threads", \.threads, in: 1...256),
+      .cpus("cpus", \.cpus),
+      .text("parse", \.parse, "a parse stage such as \"lines\" (see `ingest stages`)"),
+      .text("checksum", \.checksum, "a checksum stage such as \"crc32c\" (see `ingest stages`)"),
+      .text("sink", \.sink, "a sink such as \"file:/data/out\" (see `ingest stages`)"),
+      .size("area", \.area, in: (64 << 10)...(1 << 40)),
+      .size("buffer", \.buffer, in: 4096...(64 << 20), powerOfTwo: true),
+      .choice("memory", \.memory),
+      .choice("receive", \.receive),
+      .count("waitBatch", \.waitBatch, in: 1...4096),
+      .microseconds("minWait", \.minWait, upTo: 1_000_000),
+      .flag("latency", \.latency),
+      .count("maxConnections", \.maxConnections, in: 1...1_048_576),
+      .size("socketBuffer", \.socketBuffer, in: 0...(1 << 30)),
+      .seconds("time", \.time),
+      .size("bytes", \.bytes, in: 0...UInt64.max),
+      .count("connections", \.connections, in: 0...UInt64.max),
+    ]
+  }
+}
+
+extension Setting<SendConfiguration> {
+  /// Every key of a sender's configuration.
+  package static var all: [Setting] {
+    [
+      .text("host", \.host, "an address or a host name"),
+      .count("port", \.port, in: 0...65535),
+      .choice("transport", \.transport),
+      .choice("family", \.family),
+      .choice("method", \.method),
+      .size("length", \.length, in: 1...(64 << 20)),
+      .choice("source", \.source),
+      .size("recordMinimum", \.recordMinimum, in: 0...(1 << 30)),
+      .size("recordMaximum", \.recordMaximum, in: 0...(1 << 30)),
+      .count("seed", \.seed, in: 0...UInt64.max),
+      .choice("checksum", \.checksum),
+      .optionalText("file", \.file, "a path, or \"-\" for standard input"),
+      .count("streams", \.streams, in: 1...65536),
+      .count("threads", \.threads, in: 1...256),
+      .cpus("cpus", \.cpus),
+      .seconds("time", \.time),
+      .size("bytes", \.bytes, in: 0...UInt64.max),
+      .count("records", \.records, in: 0...UInt64.max),
+      .count("batch", \.batch, in: 1...1024),
+      .size("pool", \.pool, in: 4096...(1 << 36)),
+      .count("generation", \.generation, in: 1...1024),
+      .flag("vectored", \.vectored),
+      .optionalText("congestion", \.congestion, "a TCP congestion control such as \"cubic\""),
+      .bitrate("bitrate", \.bitrate),
+      .size("socketBuffer", \.socketBuffer, in: 0...(1 << 30)),
+      .seconds("connectTimeout", \.connectTimeout),
+    ]
+  }
+}
+
+/// One flag given on the command line.
+package struct Override: Sendable {
+  package var flag: String
+  package var key: String
+  package var text: String
+
+  package init?(_ flag: String, _ key: String, _ text: String?) {
+    guard let text else { return nil }
+    self.flag = flag
+    self.key = key
+    self.text = text
+  }
+}
+
+extension Array {
+  /// Applies flags over what a file or the defaults gave.
+  package func apply<Root>(
+    _ overrides: [Override], to root: inout Root
+  ) throws(IngestError) where Element == Setting<Root> {
+    for override in overrides {
+      guard let setting = first(where: { $0.key == override.key }) else { continue }
+      guard setting.write(&root, setting.lift(override.text)) else {
+        throw IngestError(
+          .usage, "\(override.flag) \(override.text): expected \(setting.expected)")
+      }
+    }
+  }
+
+  /// The whole configuration as a JSON object that a file can hold.
+  package func object<Root>(of root: Root) -> [String: JSONValue] where Element == Setting<Root> {
+    var object: [String: JSONValue] = [:]
+    for setting in self { object[setting.key] = setting.read(root) }
+    return object
+  }
+}
