@@ -22,7 +22,7 @@ package final class ConnectionLog {
   package func take(_ event: ReceiveEvent, now: Double) {
     switch event {
     case .opened(let connection):
-      let peer = connection.peer.text
+      let peer = "\(connection.peer)"
       open[connection.serial] = Open(peer: peer, since: now)
       reporter.opened(connection.serial, peer)
     case .closed(let connection, let end, let bytes, let records, let digest):
@@ -30,7 +30,7 @@ package final class ConnectionLog {
       if case .failed = end { lost += 1 }
       reporter.closed(
         ConnectionPart(
-          id: connection.serial, peer: connection.peer.text, start: since, end: now, bytes: bytes,
+          id: connection.serial, peer: "\(connection.peer)", start: since, end: now, bytes: bytes,
           records: records, digest: digest.map(hexadecimal), ended: end.text))
     case .fault(let fault):
       severities.insert(fault.severity)

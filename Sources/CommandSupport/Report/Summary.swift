@@ -1,3 +1,5 @@
+import Ingest
+
 
 /// The last lines of a run, for people.
 package enum Summary {
