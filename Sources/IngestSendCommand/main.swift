@@ -1,1 +1,3 @@
-print("x")
+import CommandSupport
+
+CommandRunner.main(SendCommand.self)

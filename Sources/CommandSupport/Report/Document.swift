@@ -29,6 +29,11 @@ package struct StartPart: Encodable, Sendable {
 package struct IntervalPart: Encodable, Sendable {
   package var receive: ReceiveInterval?
   package var send: SendInterval?
+
+  package init(receive: ReceiveInterval? = nil, send: SendInterval? = nil) {
+    self.receive = receive
+    self.send = send
+  }
 }
 
 /// A connection of a receiver that has ended.
@@ -129,6 +134,15 @@ package struct EndPart: Encodable, Sendable {
   package var exitCode: Int32 = 0
   /// Why the exit code is not 0.
   package var failure: String?
+
+  package init(
+    receive: ReceivePart? = nil, send: SendPart? = nil, remarks: [String] = [], faults: UInt64 = 0
+  ) {
+    self.receive = receive
+    self.send = send
+    self.remarks = remarks
+    self.faults = faults
+  }
 }
 
 /// `--json`'s document.

@@ -18,10 +18,10 @@ package struct ReceiveInterval: Encodable, Sendable {
   package var copiedShare: Double
   package var faults: UInt64
   /// CPU time of the whole process over the interval's time; 1 is one CPU.
-  package var cpu: Double
+  package var cpu: Double?
 
   package init(
-    from old: ReceiveCounters, to new: ReceiveCounters, start: Double, end: Double, cpu: Double
+    from old: ReceiveCounters, to new: ReceiveCounters, start: Double, end: Double, cpu: Double?
   ) {
     self.start = start
     self.end = end
@@ -36,7 +36,7 @@ package struct ReceiveInterval: Encodable, Sendable {
     freeBuffersLow = new.freeBuffersLow
     copiedShare = ratio(new.copiedBytes &- old.copiedBytes, bytes)
     faults = new.faults &- old.faults
-    self.cpu = cpu / span
+    self.cpu = cpu.map { $0 / span }
   }
 
   package static let header =
@@ -50,7 +50,7 @@ package struct ReceiveInterval: Encodable, Sendable {
       + Units.left(String(pauses), 8)
       + Units.left(String(freeBuffersLow), 10)
       + Units.left(Units.fixed(copiedShare * 100, 0) + "%", 8)
-      + Units.left(Units.fixed(cpu * 100, 0) + "%", 6)
+      + Units.left(cpu.map { Units.fixed($0 * 100, 0) + "%" } ?? "", 6)
   }
 }
 
@@ -69,10 +69,10 @@ package struct SendInterval: Encodable, Sendable {
   package var copiedShare: Double
   package var retransmits: UInt64
   package var poolWaits: UInt64
-  package var cpu: Double
+  package var cpu: Double?
 
   package init(
-    from old: SendCounters, to new: SendCounters, start: Double, end: Double, cpu: Double
+    from old: SendCounters, to new: SendCounters, start: Double, end: Double, cpu: Double?
   ) {
     self.start = start
     self.end = end
@@ -87,7 +87,7 @@ package struct SendInterval: Encodable, Sendable {
     copiedShare = copiedSends(from: old, to: new)
     retransmits = new.retransmits &- old.retransmits
     poolWaits = new.poolWaits &- old.poolWaits
-    self.cpu = cpu / span
+    self.cpu = cpu.map { $0 / span }
   }
 
   package static let header =
@@ -101,7 +101,7 @@ package struct SendInterval: Encodable, Sendable {
       + Units.left(Units.fixed(copiedShare * 100, 0) + "%", 8)
       + Units.left(String(retransmits), 6)
       + Units.left(Units.count(Double(poolWaits)), 8)
-      + Units.left(Units.fixed(cpu * 100, 0) + "%", 6)
+      + Units.left(cpu.map { Units.fixed($0 * 100, 0) + "%" } ?? "", 6)
   }
 }
 

@@ -1,6 +1,5 @@
 import Ingest
 
-
 /// The last lines of a run, for people.
 package enum Summary {
   package static let rule = "- - - - - - - - - - - - - - - - - - - - - - - - -"

@@ -39,21 +39,23 @@ package enum HelpText {
       1  failed: the sink could not write, or a second signal cut the run short
       2  usage: a flag or a configuration file is wrong
       3  not supported here: the kernel lacks something
-      4  refused by the kernel: port in use, no memory to pin
+      4  refused by the kernel, for example memory that may not be pinned
       5  no privilege
-      6  a peer failed: reset, bytes that are not what --parse expects, a record cut off
+      6  a peer failed: reset, not what --parse expects, or a record cut off
       7  verification failed: a digest or a sequence number does not fit
     """
 
   package static let signals = """
     SIGNALS
-      INT, TERM  finish what was received, print the result; a second one forces the end
+      INT, TERM  finish what was received and print the result;
+                 a second one forces the end
       USR1       print counters to standard error and go on
     """
 
   package static let units = """
     UNITS
-      sizes 4096, 64K, 8M, 1G (powers of 1024); rates 500M, 10G (bits per second, powers of
-      1000); durations 200us, 5s, 2m
+      sizes      4096, 64K, 8M, 1G (powers of 1024)
+      rates      500M, 10G (bits per second, powers of 1000)
+      durations  200us, 5s, 2m
     """
 }

@@ -34,3 +34,6 @@ package struct Signals: ~Copyable {
 
 /// Seconds on a clock that only goes forward.
 package func monotonicSeconds() -> Double { Double(ik_clock_ns()) / 1e9 }
+
+/// CPU seconds of this process so far, all threads.
+package func processCPUSeconds() -> Double { Double(ik_process_cpu_ns()) / 1e9 }

@@ -96,7 +96,8 @@ extension Setting {
     return Setting(
       key, expected, read: { .whole(UInt64($0[keyPath: path])) },
       write: { root, value in
-        guard case .whole(let whole) = value, range.contains(whole), let fits = Value(exactly: whole)
+        guard case .whole(let whole) = value, range.contains(whole),
+          let fits = Value(exactly: whole)
         else { return false }
         root[keyPath: path] = fits
         return true

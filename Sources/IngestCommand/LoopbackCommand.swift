@@ -1,0 +1,4 @@
+import ArgumentParser
+struct LoopbackCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "loopback")
+}

@@ -1,0 +1,113 @@
+import ArgumentParser
+import CommandSupport
+import Ingest
+
+/// The flags of `ingest run`: one for each key of a receiver's configuration.
+struct ReceiveOptions: ParsableArguments {
+  @Option(name: [.customShort("B"), .long], help: "Listen on this address or host name only.")
+  var listen: String?
+  @Option(
+    name: [.short, .long],
+    help: ArgumentHelp("Listen on this port (5301 if not given; 0 lets the kernel choose)."))
+  var port: String?
+  @Option(help: "Accept only what arrives on this interface.")
+  var ifname: String?
+  @Flag(name: [.customShort("4"), .customLong("version4")], help: "IPv4 only.")
+  var ipv4 = false
+  @Flag(name: [.customShort("6"), .customLong("version6")], help: "IPv6 only.")
+  var ipv6 = false
+  @Option(help: ArgumentHelp("any, ipv4 or ipv6: the same as a key.", visibility: .hidden))
+  var family: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "How records are found: raw, lines, length, fixed, wire.", valueName: "kind[:options]"))
+  var parse: String?
+  @Option(
+    help: ArgumentHelp(
+      "What digests are computed or verified: none, crc32c, xxh3.", valueName: "kind[:verify]"))
+  var checksum: String?
+  @Option(help: ArgumentHelp("Where records go: null, file, stdout.", valueName: "kind[:argument]"))
+  var sink: String?
+
+  @Option(help: "Receiving threads, each with a ring and a share of the connections.")
+  var threads: String?
+  @Option(
+    name: [.customShort("A"), .long],
+    help: ArgumentHelp("Pin the threads to these CPUs, in order.", valueName: "1,3-5"))
+  var cpus: String?
+  @Option(help: ArgumentHelp("Where bytes come from: auto, copy.", valueName: "kind"))
+  var engine: String?
+  @Option(help: ArgumentHelp("Memory that is received into, per thread.", valueName: "size"))
+  var area: String?
+  @Option(
+    name: [.customShort("l"), .long],
+    help: ArgumentHelp("One buffer of that memory; a power of two.", valueName: "size"))
+  var buffer: String?
+  @Option(help: ArgumentHelp("Pages of that memory: pages (4 KiB), thp.", valueName: "kind"))
+  var memory: String?
+  @Option(
+    help: ArgumentHelp(
+      "How the kernel fills buffers: auto, incremental, bundle, plain.", valueName: "mode"))
+  var receive: String?
+  @Option(help: ArgumentHelp("Wake up for this many completions.", valueName: "count"))
+  var waitBatch: String?
+  @Option(
+    help: ArgumentHelp("But wait no longer than this once there is one.", valueName: "200us"))
+  var minWait: String?
+  @Flag(inversion: .prefixedNo, help: "Wake up for each completion: lowest latency, more CPU.")
+  var latency: Bool?
+  @Option(
+    help: ArgumentHelp("Connections open at a time; more are turned away.", valueName: "count"))
+  var maxConnections: String?
+  @Option(
+    name: [.customShort("w"), .long],
+    help: ArgumentHelp("SO_RCVBUF of connections; 0 leaves TCP's autotuning on.", valueName: "size")
+  )
+  var socketBuffer: String?
+
+  @Option(name: [.short, .long], help: ArgumentHelp("Stop after this long.", valueName: "5s"))
+  var time: String?
+  @Option(
+    name: [.customShort("n"), .long],
+    help: ArgumentHelp("Stop after this many bytes.", valueName: "size"))
+  var bytes: String?
+  @Option(help: ArgumentHelp("Stop after this many connections have ended.", valueName: "count"))
+  var connections: String?
+  @Flag(name: [.customShort("1"), .customLong("one-off")], help: "Stop after one connection.")
+  var oneOff = false
+
+  func validate() throws {
+    if ipv4 && ipv6 { throw ValidationError("-4 and -6 cannot be given together") }
+  }
+
+  var overrides: [Override] {
+    [
+      Override("--listen", "listen", listen),
+      Override("--port", "port", port),
+      Override("--ifname", "ifname", ifname),
+      Override("--family", "family", family),
+      Override("-4", "family", ipv4 ? "ipv4" : nil),
+      Override("-6", "family", ipv6 ? "ipv6" : nil),
+      Override("--parse", "parse", parse),
+      Override("--checksum", "checksum", checksum),
+      Override("--sink", "sink", sink),
+      Override("--threads", "threads", threads),
+      Override("--cpus", "cpus", cpus),
+      Override("--engine", "engine", engine),
+      Override("--area", "area", area),
+      Override("--buffer", "buffer", buffer),
+      Override("--memory", "memory", memory),
+      Override("--receive", "receive", receive),
+      Override("--wait-batch", "waitBatch", waitBatch),
+      Override("--min-wait", "minWait", minWait),
+      Override("--latency", "latency", latency.map { $0 ? "true" : "false" }),
+      Override("--max-connections", "maxConnections", maxConnections),
+      Override("--socket-buffer", "socketBuffer", socketBuffer),
+      Override("--time", "time", time),
+      Override("--bytes", "bytes", bytes),
+      Override("-1", "connections", oneOff ? "1" : nil),
+      Override("--connections", "connections", connections),
+    ].compactMap { $0 }
+  }
+}

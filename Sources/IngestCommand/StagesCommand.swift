@@ -1,0 +1,4 @@
+import ArgumentParser
+struct StagesCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "stages")
+}
