@@ -59,14 +59,14 @@ let package = Package(
     .target(
       name: "CommandSupport",
       dependencies: [
-        "Ingest", "CIngestKernel",
+        "Ingest", "RingCore", "CIngestKernel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
     .executableTarget(
       name: "IngestCommand",
       dependencies: [
-        "Ingest", "CommandSupport", "CIngestKernel",
+        "Ingest", "CommandSupport", "RingCore", "CIngestKernel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -102,5 +102,13 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
+    // Runs the built commands as users do.
+    .testTarget(
+      name: "CommandTests",
+      dependencies: [
+        "IngestCommand", "IngestSendCommand", "CommandSupport", "Ingest", "RingCore",
+        "CIngestKernel",
+      ],
+      swiftSettings: strict),
   ]
 )

@@ -14,16 +14,15 @@ package enum Units {
   /// `5`, `5s`, `2m`, `1h`, `250ms`, `200us`: seconds.
   package static func seconds(_ text: String) -> Double? {
     guard let (number, unit) = split(text) else { return nil }
-    let factor: Double
+    // Divided, not multiplied by 1e-6, so that 200us is the number that 0.0002 is.
     switch unit {
-    case "", "s", "sec": factor = 1
-    case "us", "µs": factor = 1e-6
-    case "ms": factor = 1e-3
-    case "m", "min": factor = 60
-    case "h": factor = 3600
+    case "", "s", "sec": return number
+    case "us", "µs": return number / 1e6
+    case "ms": return number / 1e3
+    case "m", "min": return number * 60
+    case "h": return number * 3600
     default: return nil
     }
-    return number * factor
   }
 
   private static func scaled(_ text: String, base: Double, endings: [String]) -> UInt64? {

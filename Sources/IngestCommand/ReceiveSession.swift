@@ -104,6 +104,7 @@ final class ReceiveSession {
   }
 
   private func showProgress(_ receiver: Receiver, _ now: Double) {
+    guard reporter.progressIsDue(now) else { return }
     let counters = receiver.snapshot()
     var share = 0.0
     if configuration.time > 0 { share = max(share, now / configuration.time) }
@@ -111,8 +112,7 @@ final class ReceiveSession {
     if configuration.connections > 0 {
       share = max(share, ratio(counters.closed, configuration.connections))
     }
-    let rate = now > 0 ? Double(counters.bytes) * 8 / now : 0
-    reporter.progress(share: share, bitsPerSecond: rate, elapsed: now)
+    reporter.progress(share: share, bytes: counters.bytes, elapsed: now)
   }
 
   private func dump(_ receiver: Receiver) {

@@ -74,11 +74,11 @@ final class SendSession {
   }
 
   private func showProgress(_ sender: Sender, _ now: Double) {
+    guard reporter.progressIsDue(now) else { return }
     let counters = sender.snapshot()
-    let rate = now > 0 ? Double(counters.bytes) * 8 / now : 0
     reporter.progress(
       share: sendShare(configuration, counters, fileBytes: fileBytes, now: now),
-      bitsPerSecond: rate, elapsed: now)
+      bytes: counters.bytes, elapsed: now)
   }
 
   private func dump(_ sender: Sender) {

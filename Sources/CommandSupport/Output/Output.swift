@@ -42,7 +42,7 @@ package struct Output: Sendable {
 /// One line that is written over and over at the bottom of a terminal: how far the work is.
 package struct Progress {
   private let out: Output
-  private let isOn: Bool
+  package let isOn: Bool
   private var isShown = false
 
   /// Shows itself on a terminal only.

@@ -14,6 +14,7 @@ package final class Reporter {
   private var document: Document
   private var rowsSinceHeader = 0
   private var hasStarted = false
+  private var lastProgress = 0.0
 
   /// - Parameters:
   ///   - outIsTaken: standard output carries the sink's bytes; results go to standard error.
@@ -49,7 +50,11 @@ package final class Reporter {
     document.start.listening = listening
     document.start.remarks = remarks
     hasStarted = true
-    lines.forEach(say)
+    if style == .people {
+      lines.forEach(say)
+    } else if verbose {
+      lines.forEach(talk)
+    }
     stream("start", document.start)
   }
 
@@ -93,8 +98,17 @@ package final class Reporter {
     stream("fault", report)
   }
 
-  package func progress(share: Double, bitsPerSecond: Double, elapsed: Double) {
-    progress.show(share: share, bitsPerSecond: bitsPerSecond, elapsed: elapsed)
+  /// Whether the progress line is to be shown anew: five times a second, on a terminal. Counters
+  /// are not free to read, so ask before.
+  package func progressIsDue(_ elapsed: Double) -> Bool {
+    guard progress.isOn, elapsed - lastProgress >= 0.2 else { return false }
+    lastProgress = elapsed
+    return true
+  }
+
+  package func progress(share: Double, bytes: UInt64, elapsed: Double) {
+    let rate = elapsed > 0 ? Double(bytes) * 8 / elapsed : 0
+    progress.show(share: share, bitsPerSecond: rate, elapsed: elapsed)
   }
 
   package var connections: ConnectionList { document.connections }

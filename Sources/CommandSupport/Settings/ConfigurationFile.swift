@@ -17,15 +17,13 @@ package struct ConfigurationFile {
 
   package init(text: String, name: String) throws(IngestError) {
     self.name = name
-    let root: JSONValue
-    do {
-      root = try JSONText.decode(json5: text)
-    } catch {
-      throw IngestError(
-        .usage, "\(name): not JSON5: \(syntaxMessage(of: error))",
-        remedy: "keys and values as in configs/, or print a starting point with --show-config")
-    }
     places = KeyLines(text)
+    guard let root = try? JSONText.decode(json5: text) else {
+      let place = places.mistake.map { ":\($0.line): \($0.text)" } ?? ": some value is malformed"
+      throw IngestError(
+        .usage, "\(name)\(place)",
+        remedy: "the file is not JSON5; configs/ has examples, and --show-config prints one")
+    }
     guard case .object(let values) = root else {
       throw IngestError(.usage, "\(name):1: expected an object { … }, found \(root.shown)")
     }
@@ -86,13 +84,6 @@ package struct ConfigurationFile {
   private func failure(_ path: String, _ what: String, remedy: String?) -> IngestError {
     IngestError(.usage, "\(name):\(line(path)): \(path): \(what)", remedy: remedy)
   }
-}
-
-/// What the decoder says about text that is not JSON5, without its wrapping.
-private func syntaxMessage(of error: any Error) -> String {
-  guard case DecodingError.dataCorrupted(let context) = error else { return "\(error)" }
-  guard let inner = context.underlyingError else { return context.debugDescription }
-  return (inner as? any CustomStringConvertible)?.description ?? String(describing: inner)
 }
 
 /// The known word with the fewest changes, if they are few enough to be a slip.

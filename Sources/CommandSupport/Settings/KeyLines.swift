@@ -1,11 +1,15 @@
 /// Where each key of a JSON5 text stands, so that an error can name the line.
 ///
-/// The text has been decoded before; this only walks over it, and stops at what it cannot follow.
+/// The decoder judges the text; this only walks over it, because the decoder tells neither the
+/// lines of keys nor the place of a mistake.
 package struct KeyLines {
   /// The line (from 1) of each key path: `buffer`, `receive.cpus[1]`.
   package private(set) var lines: [String: Int] = [:]
   /// Paths that stand more than once in one object, with the line of the repetition.
   package private(set) var repeated: [(path: String, line: Int)] = []
+
+  /// The first thing that looks wrong, for a text that the decoder refused.
+  package private(set) var mistake: (line: Int, text: String)?
 
   private var text: [UInt8]
   private var place = 0
@@ -14,14 +18,20 @@ package struct KeyLines {
   package init(_ text: String) {
     self.text = Array(text.utf8)
     value("")
+    if byte != nil { report("expected the end of the file after the last }") }
     self.text = []
   }
 
   private var byte: UInt8? { place < text.count ? text[place] : nil }
 
   private mutating func advance() {
+    guard let byte else { return }
     if byte == UInt8(ascii: "\n") { line += 1 }
     place += 1
+  }
+
+  private mutating func report(_ text: String) {
+    if mistake == nil { mistake = (line, text) }
   }
 
   private mutating func skipBlank() {
@@ -44,11 +54,13 @@ package struct KeyLines {
       return
     }
     advance()
+    let at = line
     var last: UInt8 = 0
     while let byte, !(last == UInt8(ascii: "*") && byte == UInt8(ascii: "/")) {
       last = byte
       advance()
     }
+    if byte == nil && mistake == nil { mistake = (at, "a comment that is not closed") }
     advance()
   }
 
@@ -59,9 +71,31 @@ package struct KeyLines {
     case UInt8(ascii: "{"): object(path)
     case UInt8(ascii: "["): array(path)
     case UInt8(ascii: "\""), UInt8(ascii: "'"): _ = quoted()
-    default: _ = bare()
+    default: plainValue()
     }
     skipBlank()
+  }
+
+  private mutating func plainValue() {
+    let at = line
+    let word = bare()
+    let isNumber = word.utf8.first.map { "+-.0123456789".utf8.contains($0) } ?? false
+    if !isNumber && !["true", "false", "null", "Infinity", "NaN"].contains(word) {
+      let found = word.isEmpty ? "none" : word
+      if mistake == nil { mistake = (at, "expected a value, found \(found)") }
+    }
+  }
+
+  /// Between members: a comma, or the end of what they are members of.
+  private mutating func separator(_ end: UInt8) -> Bool {
+    skipBlank()
+    if byte == UInt8(ascii: ",") {
+      advance()
+      skipBlank()
+      return true
+    }
+    if byte != end { report("expected , or \(Character(Unicode.Scalar(end)))") }
+    return byte == end
   }
 
   private mutating func object(_ path: String) {
@@ -75,12 +109,12 @@ package struct KeyLines {
       if lines[member] != nil { repeated.append((member, at)) }
       lines[member] = at
       skipBlank()
-      guard byte == UInt8(ascii: ":") else { return }
+      guard byte == UInt8(ascii: ":") else { return report("expected : after the key \(key)") }
       advance()
       value(member)
-      if byte == UInt8(ascii: ",") { advance() }
-      skipBlank()
+      if !separator(UInt8(ascii: "}")) { return }
     }
+    if byte == nil { report("expected } before the end of the file") }
     advance()
   }
 
@@ -91,9 +125,9 @@ package struct KeyLines {
     while let byte, byte != UInt8(ascii: "]") {
       value("\(path)[\(index)]")
       index += 1
-      if self.byte == UInt8(ascii: ",") { advance() }
-      skipBlank()
+      if !separator(UInt8(ascii: "]")) { return }
     }
+    if byte == nil { report("expected ] before the end of the file") }
     advance()
   }
 
@@ -101,13 +135,15 @@ package struct KeyLines {
     let quote = byte
     advance()
     let start = place
+    let at = line
     while let byte, byte != quote {
       if byte == UInt8(ascii: "\\") { advance() }
       advance()
     }
-    let end = min(place, text.count)
+    let end = place
+    if byte == nil && mistake == nil { mistake = (at, "a text that is not closed") }
     advance()
-    return String(decoding: text[min(start, end)..<end], as: UTF8.self)
+    return String(decoding: text[start..<end], as: UTF8.self)
   }
 
   private mutating func bare() -> String {
@@ -115,6 +151,6 @@ package struct KeyLines {
     while let byte, !" \t\r\n,:]}/".utf8.contains(byte) { advance() }
     // Something that belongs nowhere: step over it, so that the walk ends.
     if place == start { advance() }
-    return String(decoding: text[start..<min(place, text.count)], as: UTF8.self)
+    return String(decoding: text[start..<place], as: UTF8.self)
   }
 }

@@ -1,0 +1,82 @@
+import CommandSupport
+import Glibc
+import Ingest
+import Testing
+
+@Suite struct ConfigurationTests {
+  /// The commands as their files name them.
+  private static func arguments(for command: String) -> (name: String, arguments: [String])? {
+    switch command {
+    case "ingest run": ("ingest", ["run"])
+    case "ingest loopback": ("ingest", ["loopback"])
+    case "ingest-send": ("ingest-send", [])
+    default: nil
+    }
+  }
+
+  static let files: [String] = {
+    guard let directory = unsafe opendir(RunningCommand.root + "/configs") else { return [] }
+    defer { unsafe closedir(directory) }
+    var names: [String] = []
+    while let entry = unsafe readdir(directory) {
+      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name.hasSuffix(".json5") { names.append(name) }
+    }
+    return names.sorted()
+  }()
+
+  @Test func thereAreFiles() {
+    #expect(ConfigurationTests.files.count >= 7)
+  }
+
+  /// Every shipped file says which command it is for, loads there, and what is printed loads again
+  /// and comes out the same.
+  @Test(arguments: files)
+  func loadsAndComesBack(file: String) throws {
+    let path = RunningCommand.root + "/configs/" + file
+    let text = RunningCommand.text(of: path)
+    guard case .object(let object) = try JSONText.decode(json5: text),
+      case .string(let command)? = object["command"],
+      let (name, arguments) = ConfigurationTests.arguments(for: command)
+    else {
+      Issue.record("\(file) does not say which command it is for")
+      return
+    }
+    let first = try RunningCommand(name, arguments + ["--config", path, "--show-config"]).finish()
+    #expect(first.code == 0, "\(first.error)")
+    let again = try RunningCommand.temporaryFile(first.out)
+    defer { unsafe unlink(again) }
+    let second = try RunningCommand(name, arguments + ["--config", again, "--show-config"]).finish()
+    #expect(second.code == 0, "\(second.error)")
+    #expect(second.out == first.out)
+  }
+
+  @Test func flagsOverrideTheFile() throws {
+    let path = RunningCommand.root + "/configs/low-latency.json5"
+    let result = try RunningCommand.run(
+      "ingest", "--config", path, "--port", "6000", "--no-latency", "--min-wait", "50us",
+      "--show-config")
+    #expect(result.out.contains(#""port" : 6000"#))
+    #expect(result.out.contains(#""latency" : false"#))
+    #expect(result.out.contains(#""minWait" : 50"#))
+    #expect(result.out.contains(#""buffer" : 16384"#))
+  }
+
+  @Test func standardInputIsAFileToo() throws {
+    let path = RunningCommand.root + "/configs/verify-wire.json5"
+    let result = try RunningCommand("ingest", ["--config", "-", "--show-config"], input: path)
+      .finish()
+    #expect(result.code == 0)
+    #expect(result.out.contains(#""checksum" : "crc32c:verify""#))
+  }
+
+  /// The settings know every stored property, so that no key can be forgotten in files and flags.
+  @Test func settingsCoverTheTypes() {
+    let receive = Set(Setting<ReceiveConfiguration>.all.map(\.key))
+    let send = Set(Setting<SendConfiguration>.all.map(\.key))
+    #expect(receive == Set(Mirror(reflecting: ReceiveConfiguration()).children.compactMap(\.label)))
+    #expect(send == Set(Mirror(reflecting: SendConfiguration()).children.compactMap(\.label)))
+  }
+}

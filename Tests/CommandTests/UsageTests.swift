@@ -1,0 +1,89 @@
+import Glibc
+import Testing
+
+@Suite struct UsageTests {
+  /// Each is refused with exit code 2 and says what was expected.
+  @Test(
+    arguments: [
+      ("ingest", ["--port", "99999"], "--port 99999: expected a whole number from 0 to 65535"),
+      ("ingest", ["--prt", "1"], "--port"),
+      ("ingest", ["--buffer", "3K"], "--buffer 3K: expected a power of two"),
+      ("ingest", ["--min-wait", "2h"], "microseconds"),
+      ("ingest", ["--memory", "gold"], "\"pages\", \"thp\""),
+      ("ingest", ["--cpus", "3-1"], "[1, 3]"),
+      ("ingest", ["-t", "soon"], "seconds"),
+      ("ingest", ["-4", "-6"], "together"),
+      ("ingest", ["--json", "--json-stream"], "together"),
+      ("ingest", ["--format", "x"], "k, m, g, t"),
+      ("ingest", ["--interval", "0.001"], "0.01"),
+      ("ingest", ["loopback", "--affinity", "1"], "two CPU numbers"),
+      ("ingest-send", [], "--to HOST[:PORT]"),
+      ("ingest-send", ["--to", "[::1", "-t", "1"], "[IPV6]:PORT"),
+      ("ingest-send", ["--to", "a:99999999"], "65535"),
+      ("ingest-send", ["--to", "h", "--bitrate", "fast"], "bits per second"),
+      ("ingest-send", ["--to", "h", "--method", "magic"], "\"send-zc-fixed\""),
+    ])
+  func isRefused(name: String, arguments: [String], words: String) throws {
+    let result = try RunningCommand(name, arguments).finish()
+    #expect(result.code == 2)
+    #expect(result.out == "")
+    #expect(result.error.contains(words), "\(result.error)")
+  }
+
+  @Test(
+    arguments: [
+      ("{ port: 1, bufer: 4096 }", ":1: bufer: unknown key", "did you mean \"buffer\"?"),
+      ("{\n  // words\n  port: \"x\",\n}", ":3: port: expected a whole number", "found \"x\""),
+      ("{\n  port: 70000 }", ":2: port: expected a whole number from 0 to 65535", "found 70000"),
+      ("{\n\n  cpus: [0, 'a'] }", ":3: cpus: expected a list of CPU numbers", "a list"),
+      ("{ latency: 1 }", ":1: latency: expected true or false", "found 1"),
+      ("{ port: 1,\n port: 2 }", ":2: port: given twice", ""),
+      ("[1]", ":1: expected an object", "a list"),
+      ("{ command: \"ingest-send\" }", ":1: command: this file is for", "ingest-send"),
+      ("{ /* a\n comment */ sink: 5 }", ":2: sink: expected", "found 5"),
+    ])
+  func configurationErrorSaysWhere(text: String, place: String, detail: String) throws {
+    let path = try RunningCommand.temporaryFile(text)
+    defer { unsafe unlink(path) }
+    let result = try RunningCommand.run("ingest", "--config", path, "--show-config")
+    #expect(result.code == 2)
+    #expect(result.error.contains(path + place), "\(result.error)")
+    #expect(result.error.contains(detail), "\(result.error)")
+  }
+
+  @Test(
+    arguments: [
+      ("{\n  port: }\n", ":2: expected a value"),
+      ("{\n  port: 1\n  buffer: 2 }", ":3: expected , or }"),
+      ("{\n\n  port 1 }", ":3: expected : after the key port"),
+      ("{ port: 1,\n  sink: \"null\n }", ":2: a text that is not closed"),
+      ("{ port: 1,", ":1: expected } before the end"),
+      ("{ port: 1 }\n}", ":2: expected the end of the file"),
+      ("{ port: 1 }\n/* and", ":2: a comment that is not closed"),
+      ("{ port: yes }", ":1: expected a value, found yes"),
+      ("", ":1: expected a value, found none"),
+    ])
+  func syntaxErrorSaysWhere(text: String, place: String) throws {
+    let path = try RunningCommand.temporaryFile(text)
+    defer { unsafe unlink(path) }
+    let result = try RunningCommand.run("ingest", "--config", path, "--show-config")
+    #expect(result.code == 2)
+    #expect(result.error.contains(path + place), "\(result.error)")
+    #expect(result.error.contains("not JSON5"))
+  }
+
+  @Test func errorInsideASectionNamesItsPath() throws {
+    let path = try RunningCommand.temporaryFile("{\n receive: {},\n send: {\n  lenght: 1 } }")
+    defer { unsafe unlink(path) }
+    let result = try RunningCommand.run("ingest", "loopback", "--config", path, "--show-config")
+    #expect(result.code == 2)
+    #expect(result.error.contains(path + ":4: send.lenght: unknown key"), "\(result.error)")
+    #expect(result.error.contains("did you mean \"length\"?"))
+  }
+
+  @Test func missingFileIsNamed() throws {
+    let result = try RunningCommand.run("ingest", "--config", "/no/such/file")
+    #expect(result.code == 2)
+    #expect(result.error.contains("cannot open /no/such/file: No such file or directory"))
+  }
+}
