@@ -5,21 +5,23 @@ import Ingest
 /// The flags of `ingest loopback`: the ones people turn first. A configuration file reaches every
 /// key of both ends.
 struct LoopbackOptions: ParsableArguments {
-  @Option(name: [.short, .long], help: ArgumentHelp("Send for this long.", valueName: "5s"))
+  @Option(
+    name: [.customShort("t", allowingJoined: true), .long],
+    help: ArgumentHelp("Send for this long.", valueName: "5s"))
   var time: String?
   @Option(
-    name: [.customShort("n"), .long],
+    name: [.customShort("n", allowingJoined: true), .long],
     help: ArgumentHelp("Send this many bytes instead.", valueName: "size"))
   var bytes: String?
   @Option(
     help: ArgumentHelp("Send this many wire records instead.", valueName: "count"))
   var records: String?
   @Option(
-    name: [.customShort("P"), .long, .customLong("parallel")],
+    name: [.customShort("P", allowingJoined: true), .long, .customLong("parallel")],
     help: ArgumentHelp("Connections at a time.", valueName: "count"))
   var streams: String?
   @Option(
-    name: [.short, .long],
+    name: [.customShort("l", allowingJoined: true), .long],
     help: ArgumentHelp("Bytes given to the kernel with one send.", valueName: "size"))
   var length: String?
   @Option(help: ArgumentHelp("Smallest payload of a record.", valueName: "size"))
@@ -31,12 +33,12 @@ struct LoopbackOptions: ParsableArguments {
     help: ArgumentHelp("auto, send, msg-zerocopy, send-zc, send-zc-fixed.", valueName: "method"))
   var method: String?
   @Option(
-    name: [.customShort("C"), .long],
+    name: [.customShort("C", allowingJoined: true), .long],
     help: ArgumentHelp(
       "TCP congestion control (cubic where it may be used, else reno).", valueName: "name"))
   var congestion: String?
   @Option(
-    name: [.customShort("b"), .long],
+    name: [.customShort("b", allowingJoined: true), .long],
     help: ArgumentHelp("Send no faster than this.", valueName: "rate"))
   var bitrate: String?
   @Flag(name: [.customShort("6"), .customLong("version6")], help: "Over IPv6.")
@@ -53,7 +55,7 @@ struct LoopbackOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Receiving threads.", valueName: "count"))
   var threads: String?
   @Option(
-    name: [.customShort("A"), .long],
+    name: [.customShort("A", allowingJoined: true), .long],
     help: ArgumentHelp("CPUs of the sender, and of the receiver.", valueName: "n,m"))
   var affinity: String?
   @Flag(inversion: .prefixedNo, help: "Receiver wakes up for each completion.")

@@ -4,10 +4,12 @@ import Ingest
 
 /// The flags of `ingest run`: one for each key of a receiver's configuration.
 struct ReceiveOptions: ParsableArguments {
-  @Option(name: [.customShort("B"), .long], help: "Listen on this address or host name only.")
+  @Option(
+    name: [.customShort("B", allowingJoined: true), .long],
+    help: "Listen on this address or host name only.")
   var listen: String?
   @Option(
-    name: [.short, .long],
+    name: [.customShort("p", allowingJoined: true), .long],
     help: ArgumentHelp("Listen on this port (5301 if not given; 0 lets the kernel choose)."))
   var port: String?
   @Option(help: "Accept only what arrives on this interface.")
@@ -33,7 +35,7 @@ struct ReceiveOptions: ParsableArguments {
   @Option(help: "Receiving threads, each with a ring and a share of the connections.")
   var threads: String?
   @Option(
-    name: [.customShort("A"), .long],
+    name: [.customShort("A", allowingJoined: true), .long],
     help: ArgumentHelp("Pin the threads to these CPUs, in order.", valueName: "1,3-5"))
   var cpus: String?
   @Option(help: ArgumentHelp("Where bytes come from: auto, copy.", valueName: "kind"))
@@ -41,7 +43,7 @@ struct ReceiveOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Memory that is received into, per thread.", valueName: "size"))
   var area: String?
   @Option(
-    name: [.customShort("l"), .long],
+    name: [.customShort("l", allowingJoined: true), .long],
     help: ArgumentHelp("One buffer of that memory; a power of two.", valueName: "size"))
   var buffer: String?
   @Option(help: ArgumentHelp("Pages of that memory: pages (4 KiB), thp.", valueName: "kind"))
@@ -61,15 +63,17 @@ struct ReceiveOptions: ParsableArguments {
     help: ArgumentHelp("Connections open at a time; more are turned away.", valueName: "count"))
   var maxConnections: String?
   @Option(
-    name: [.customShort("w"), .long],
+    name: [.customShort("w", allowingJoined: true), .long],
     help: ArgumentHelp("SO_RCVBUF of connections; 0 leaves TCP's autotuning on.", valueName: "size")
   )
   var socketBuffer: String?
 
-  @Option(name: [.short, .long], help: ArgumentHelp("Stop after this long.", valueName: "5s"))
+  @Option(
+    name: [.customShort("t", allowingJoined: true), .long],
+    help: ArgumentHelp("Stop after this long.", valueName: "5s"))
   var time: String?
   @Option(
-    name: [.customShort("n"), .long],
+    name: [.customShort("n", allowingJoined: true), .long],
     help: ArgumentHelp("Stop after this many bytes.", valueName: "size"))
   var bytes: String?
   @Option(help: ArgumentHelp("Stop after this many connections have ended.", valueName: "count"))

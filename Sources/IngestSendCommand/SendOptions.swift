@@ -8,7 +8,9 @@ struct SendOptions: ParsableArguments {
     help: ArgumentHelp(
       "Where to send; an IPv6 address with a port stands in brackets.", valueName: "host[:port]"))
   var to: String?
-  @Option(name: [.short, .long], help: "The receiver's port (5301 if not given).")
+  @Option(
+    name: [.customShort("p", allowingJoined: true), .long],
+    help: "The receiver's port (5301 if not given).")
   var port: String?
   @Flag(name: [.short, .long], help: "Send UDP datagrams.")
   var udp = false
@@ -26,7 +28,7 @@ struct SendOptions: ParsableArguments {
       "auto, send, msg-zerocopy, send-zc, send-zc-fixed.", valueName: "method"))
   var method: String?
   @Option(
-    name: [.short, .long],
+    name: [.customShort("l", allowingJoined: true), .long],
     help: ArgumentHelp("Bytes given to the kernel with one send (64K).", valueName: "size"))
   var length: String?
   @Option(
@@ -44,31 +46,32 @@ struct SendOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Digest in wire records: crc32c, xxh3, none.", valueName: "kind"))
   var checksum: String?
   @Option(
-    name: [.customShort("F"), .long],
+    name: [.customShort("F", allowingJoined: true), .long],
     help: ArgumentHelp("Send this file once; - is standard input.", valueName: "path"))
   var file: String?
 
   @Option(
-    name: [.customShort("P"), .long, .customLong("parallel")],
+    name: [.customShort("P", allowingJoined: true), .long, .customLong("parallel")],
     help: ArgumentHelp("Connections, or UDP flows, at a time.", valueName: "count"))
   var streams: String?
   @Option(help: ArgumentHelp("Threads to serve them, each with a ring.", valueName: "count"))
   var threads: String?
   @Option(
-    name: [.customShort("A"), .long],
+    name: [.customShort("A", allowingJoined: true), .long],
     help: ArgumentHelp("Pin the threads to these CPUs, in order.", valueName: "1,3-5"))
   var cpus: String?
   @Option(
-    name: [.short, .long], help: ArgumentHelp("Stop after this long (10s).", valueName: "5s"))
+    name: [.customShort("t", allowingJoined: true), .long],
+    help: ArgumentHelp("Stop after this long (10s).", valueName: "5s"))
   var time: String?
   @Option(
-    name: [.customShort("n"), .long],
+    name: [.customShort("n", allowingJoined: true), .long],
     help: ArgumentHelp("Stop after this many bytes.", valueName: "size"))
   var bytes: String?
   @Option(help: ArgumentHelp("Stop after this many wire records.", valueName: "count"))
   var records: String?
   @Option(
-    name: [.customShort("b"), .long],
+    name: [.customShort("b", allowingJoined: true), .long],
     help: ArgumentHelp("Send no faster than this.", valueName: "rate"))
   var bitrate: String?
 
@@ -85,11 +88,11 @@ struct SendOptions: ParsableArguments {
     inversion: .prefixedNo, help: "Give several buffers to one send where the kernel can.")
   var vectored: Bool?
   @Option(
-    name: [.customShort("C"), .long],
+    name: [.customShort("C", allowingJoined: true), .long],
     help: ArgumentHelp("TCP congestion control, such as cubic.", valueName: "name"))
   var congestion: String?
   @Option(
-    name: [.customShort("w"), .long],
+    name: [.customShort("w", allowingJoined: true), .long],
     help: ArgumentHelp("SO_SNDBUF; 0 leaves TCP's autotuning on.", valueName: "size"))
   var socketBuffer: String?
   @Option(help: ArgumentHelp("Wait this long for a connection (5s).", valueName: "5s"))

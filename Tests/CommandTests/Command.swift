@@ -107,8 +107,13 @@ final class RunningCommand {
   }()
 
   static func text(of path: String) -> String {
+    String(decoding: bytes(of: path), as: UTF8.self)
+  }
+
+  /// What a file holds; nothing where it cannot be read.
+  static func bytes(of path: String) -> [UInt8] {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return "" }
+    guard descriptor >= 0 else { return [] }
     defer { close(descriptor) }
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 1 << 16)
@@ -116,9 +121,28 @@ final class RunningCommand {
       let got = unsafe chunk.withUnsafeMutableBytes { buffer in
         unsafe read(descriptor, buffer.baseAddress, buffer.count)
       }
-      guard got > 0 else { return String(decoding: bytes, as: UTF8.self) }
+      guard got > 0 else { return bytes }
       bytes += chunk[..<got]
     }
+  }
+
+  static func temporaryDirectory() throws -> String {
+    var name = Array("/tmp/ingest-test-XXXXXX".utf8CString)
+    guard unsafe mkdtemp(&name) != nil else { throw Failure(text: "mkdtemp: \(errno)") }
+    return String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// Removes a directory and the files in it.
+  static func remove(directory: String) {
+    guard let handle = unsafe opendir(directory) else { return }
+    while let entry = unsafe readdir(handle) {
+      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      unsafe unlink(directory + "/" + name)
+    }
+    unsafe closedir(handle)
+    unsafe rmdir(directory)
   }
 
   /// A new empty file; the caller removes it.

@@ -64,6 +64,23 @@ import Testing
     #expect(result.out.contains(#""buffer" : 16384"#))
   }
 
+  /// iperf3's letters, with the value beside them as many people type it.
+  @Test func lettersTakeJoinedValues() throws {
+    let send = try RunningCommand.run(
+      "ingest-send", "--to", "h:1", "-t5", "-P4", "-l16K", "-b1G", "-Creno", "-A1", "-u", "-6",
+      "-n", "1M", "-w", "64K", "-F", "/x", "--show-config")
+    #expect(send.code == 0, "\(send.error)")
+    for pair in [
+      "\"time\" : 5", "\"streams\" : 4", "\"length\" : 16384", "\"bitrate\" : 1000000000",
+      "\"congestion\" : \"reno\"", "\"transport\" : \"udp\"", "\"family\" : \"ipv6\"",
+      "\"bytes\" : 1048576", "\"socketBuffer\" : 65536", "\"file\" : \"/x\"",
+    ] { #expect(send.out.contains(pair), "\(pair)") }
+    let receive = try RunningCommand.run("ingest", "-p7", "-1", "-4", "-l8K", "--show-config")
+    for pair in [
+      "\"port\" : 7", "\"connections\" : 1", "\"family\" : \"ipv4\"", "\"buffer\" : 8192",
+    ] { #expect(receive.out.contains(pair), "\(pair)") }
+  }
+
   @Test func standardInputIsAFileToo() throws {
     let path = RunningCommand.root + "/configs/verify-wire.json5"
     let result = try RunningCommand("ingest", ["--config", "-", "--show-config"], input: path)

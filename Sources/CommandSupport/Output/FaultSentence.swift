@@ -44,7 +44,10 @@ extension Fault {
         + (record == 0
           ? "this peer does not send wire records" : "the stream was damaged on the way")
     case .unknownFormat:
-      "wire format \(found), this build knows \(expected): use the same version on both ends"
+      "wire version \(found), this build knows \(expected): use the same version on both ends"
+    case .checksumKind:
+      "the record carries \(digestName(found)) where \(digestName(expected)) is to be verified: "
+        + "give both ends the same --checksum"
     case .badHeader:
       "a record header whose own CRC32C does not fit (expected \(hexadecimal(expected)), found "
         + "\(hexadecimal(found))): it was damaged on the way"
@@ -52,8 +55,8 @@ extension Fault {
       "sequence number \(found) where \(expected) belongs: "
         + (found > expected ? "records were lost" : "records came twice or out of order")
     case .checksum:
-      "the payload's digest is \(hexadecimal(found)), the sender gave "
-        + "\(hexadecimal(expected)): bytes changed on the way"
+      "the payload's digest is \(hexadecimal(found)) where \(hexadecimal(expected)) was "
+        + "promised: bytes changed on the way"
     case .truncated:
       "the stream ended after \(found) of \(expected) bytes of a record: "
         + "the sender stopped or died in the middle"
@@ -66,7 +69,7 @@ extension Fault {
   /// What this fault makes of the run.
   package var severity: IngestError.Kind {
     switch kind {
-    case .checksum, .sequence, .badHeader: .verificationFailed
+    case .checksum, .checksumKind, .sequence, .badHeader: .verificationFailed
     // Damage in the middle of a good stream, against a peer that never spoke the format.
     case .badMagic: record == 0 ? .peerFailed : .verificationFailed
     case .recordTooLong, .lineTooLong, .recordTooShort, .unknownFormat, .truncated: .peerFailed
@@ -83,12 +86,23 @@ extension Fault.Kind {
     case .recordTooShort: "record-too-short"
     case .badMagic: "bad-magic"
     case .unknownFormat: "unknown-format"
+    case .checksumKind: "checksum-kind"
     case .badHeader: "bad-header"
     case .sequence: "sequence"
     case .checksum: "checksum"
     case .truncated: "truncated"
     case .sink: "sink"
     }
+  }
+}
+
+/// The digest kinds as their numbers on the wire mean them.
+private func digestName(_ kind: UInt64) -> String {
+  switch kind {
+  case 0: "no digest"
+  case 1: "crc32c"
+  case 2: "xxh3"
+  default: "digest kind \(kind)"
   }
 }
 

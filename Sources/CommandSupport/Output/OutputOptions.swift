@@ -3,12 +3,12 @@ package import ArgumentParser
 /// What every command that moves bytes prints, and where from it takes its configuration.
 package struct OutputOptions: ParsableArguments {
   @Option(
-    name: [.short, .long],
+    name: [.customShort("i", allowingJoined: true), .long],
     help: ArgumentHelp("Seconds between interval lines; 0 prints none.", valueName: "seconds"))
   package var interval: String = "1"
 
   @Option(
-    name: [.short, .long],
+    name: [.customShort("f", allowingJoined: true), .long],
     help: ArgumentHelp(
       "Unit of rates: k, m, g, t (bits) or K, M, G, T (bytes); adaptive if not given.",
       valueName: "unit"))

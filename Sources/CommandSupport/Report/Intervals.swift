@@ -65,7 +65,7 @@ package struct SendInterval: Encodable, Sendable {
   package var recordsPerSecond: Double
   package var sends: UInt64
   package var sendsPerSecond: Double
-  /// Bytes sent zero-copy that the kernel copied anyway, 0 to 1 of all; plain sends count as copied.
+  /// Sends whose bytes the kernel copied, 0 to 1 of all; plain sends are copied.
   package var copiedShare: Double
   package var retransmits: UInt64
   package var poolWaits: UInt64

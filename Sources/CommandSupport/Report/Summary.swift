@@ -15,7 +15,8 @@ package enum Summary {
     lines.append(
       "receiver: \(plural(counters.accepted, "connection")), "
         + "\(Units.count(Double(counters.records))) records, "
-        + "\(Units.fixed(part.copiedShare * 100, 0)) % copied by the kernel (engine \(part.engine)), "
+        + "\(Units.fixed(part.copiedShare * 100, 0)) % copied by the kernel "
+        + "(engine \(part.engine)), "
         + "\(cpu(part.cpuSecondsPerGB)), "
         + "\(Units.fixed(part.entersPerGB, 0)) wake-ups and "
         + "\(Units.fixed(part.completionsPerGB, 0)) completions per GB")
@@ -52,10 +53,14 @@ package enum Summary {
     return lines
   }
 
+  /// Which way the sends went: what the kernel copied anyway is no zero-copy.
   private static func zeroCopy(_ counters: SendCounters) -> String {
-    guard counters.zeroCopySends > 0 else { return "all copied (plain sends)" }
-    let share = ratio(counters.copiedSends, counters.zeroCopySends) * 100
-    return "\(Units.fixed(share, 0)) % of the zero-copy sends copied anyway"
+    guard counters.zeroCopySends > 0 else { return "none of them zero-copy" }
+    let share = ratio(counters.zeroCopySends, counters.sends) * 100
+    let copied = ratio(counters.copiedSends, counters.zeroCopySends) * 100
+    let asked = share > 99.5 ? "all" : plural(counters.zeroCopySends, "send")
+    return "\(asked) asked for zero-copy, of which the kernel copied "
+      + "\(Units.fixed(copied, 0)) % anyway"
   }
 
   private static func cpu(_ secondsPerGB: Double) -> String {
