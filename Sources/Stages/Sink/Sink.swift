@@ -22,6 +22,20 @@ public protocol Sink: ~Copyable {
   var pending: Int { get }
   /// Whether the sink reads payload with the CPU.
   var readsPayload: Bool { get }
+
+  /// What was written so far; each count only grows.
+  var counters: SinkCounters { get }
+  /// What could not be written, oldest first; see ``SinkFailure``. Empty means that everything
+  /// taken and not ``pending`` is where it belongs.
+  var failures: [SinkFailure] { get }
+}
+
+extension Sink where Self: ~Copyable {
+  /// A sink that hands pieces on as they come has nothing left to do.
+  @inlinable
+  public mutating func endRecord(of connection: Connection, in batch: inout Batch) {}
+  @inlinable public var counters: SinkCounters { SinkCounters() }
+  @inlinable public var failures: [SinkFailure] { [] }
 }
 
 extension Sink where Self: ~Copyable {

@@ -1,0 +1,124 @@
+import Glibc
+
+/// What a sink has done so far. One thread writes these; each only grows.
+@frozen
+public struct SinkCounters: Equatable, Sendable, BitwiseCopyable {
+  /// Bytes that reached their target, or that a discarding sink let go of.
+  public var bytes: UInt64 = 0
+  /// Bytes copied within memory first, because their record spans leases.
+  public var copiedBytes: UInt64 = 0
+  /// Writes the kernel completed, and those of them that the receiving thread waited for.
+  public var writes: UInt64 = 0
+  public var syncWrites: UInt64 = 0
+  /// Files opened, and fsync(2) calls that completed.
+  public var files: UInt64 = 0
+  public var fsyncs: UInt64 = 0
+  /// Failures, including those beyond the number that ``Sink/failures`` keeps.
+  public var failures: UInt64 = 0
+
+  @inlinable
+  public init() {}
+}
+
+/// Data that could not be written: where, why, and up to which byte the target can be trusted.
+public struct SinkFailure: Error, Equatable, Sendable, CustomStringConvertible {
+  /// The target: a path, or a name such as "standard output".
+  public let target: String
+  public let step: Step
+  /// The errno, positive.
+  public let errno: Int32
+  /// Bytes from the start of the target that are whole and, for a file, were fsynced.
+  public let safeBytes: UInt64
+
+  /// What the sink was doing.
+  public enum Step: String, Sendable { case open, write, sync, close }
+
+  public init(target: String, step: Step, errno: Int32, safeBytes: UInt64) {
+    self.target = target
+    self.step = step
+    self.errno = errno
+    self.safeBytes = safeBytes
+  }
+
+  public var description: String {
+    if errno == EPIPE {
+      return "\(target) was closed by its reader after \(safeBytes) bytes"
+    }
+    let text = unsafe String(cString: strerror(errno))
+    let what = "could not \(step.rawValue) \(target): \(text) (errno \(errno))"
+    return step == .open ? what : "\(what); the first \(safeBytes) bytes are safe"
+  }
+
+  /// The likely cause and what mends it, where one is known.
+  public var remedy: String? {
+    switch errno {
+    case EPIPE:
+      return "the command behind the pipe ended early: let it read to the end, or write to a file"
+    case ENOSPC:
+      return "the disk is full (`df -h`, `df -i`): free some space or give another PATH"
+    case EDQUOT:
+      return "the disk quota is used up (`quota -s`): free some space or give another PATH"
+    case EFBIG:
+      return "the file reached the size limit: raise it with `ulimit -f` or LimitFSIZE="
+    case EIO:
+      return "the disk failed: see `dmesg`; what is not counted as safe has to be sent again"
+    case EEXIST:
+      return "files are not overwritten: remove it, give another PATH, or add overwrite=true"
+    case EMFILE, ENFILE:
+      return "too many open files: raise the limit with `ulimit -n`, or use layout=one"
+    case EACCES, EPERM, EROFS:
+      return "check the directory's owner and mode (`ls -ld`), or give another PATH"
+    case ENOENT:
+      return "a directory of the path is missing: make it with `mkdir -p`"
+    case EINVAL where step == .open:
+      return "it is not a regular file: for pipes and terminals use --sink stdout"
+    default:
+      return nil
+    }
+  }
+}
+
+/// Why a sink cannot start: what is wrong, and what to do about it.
+public struct SinkError: Error, Equatable, Sendable, CustomStringConvertible {
+  public let kind: Kind
+  /// What is wrong, as a sentence without a full stop.
+  public let what: String
+  public let remedy: String?
+
+  /// Whether the options are wrong, or the system refused.
+  public enum Kind: Sendable { case usage, failed }
+
+  public init(_ kind: Kind, _ what: String, remedy: String? = nil) {
+    self.kind = kind
+    self.what = what
+    self.remedy = remedy
+  }
+
+  public init(_ failure: SinkFailure) {
+    self.init(.failed, failure.description, remedy: failure.remedy)
+  }
+
+  public var description: String {
+    guard let remedy else { return what }
+    return "\(what)\n  \(remedy)"
+  }
+}
+
+/// Which bytes of a record are written.
+public enum SinkBytes: String, Codable, Sendable, CaseIterable {
+  /// Framing and payload: what was sent, byte for byte, which can be parsed again.
+  case all
+  /// Payload only.
+  case payload
+}
+
+/// The failures kept for a report. A failure is rare and ends what it concerns, so an array may
+/// grow here; its number is bounded all the same, the rest is counted.
+struct FailureList {
+  private(set) var stored: [SinkFailure] = []
+  static let limit = 256
+
+  mutating func append(_ failure: SinkFailure) {
+    if stored.count < FailureList.limit { stored.append(failure) }
+  }
+}
