@@ -1,0 +1,182 @@
+import CIngestKernel
+import Glibc
+import RingCore
+
+/// Where a connection's file goes.
+struct FileTemplate: Sendable {
+  private let parts: [Part]
+  private let thread: Int
+
+  private enum Part: Sendable, Equatable {
+    case text(String)
+    case serial, address, port, thread
+  }
+
+  /// Checks a path against what is there: control plane, before the first connection.
+  ///
+  /// `thread` is the number of the receiving thread, nil when there is only one.
+  init(_ options: FileSinkOptions, thread: Int?) throws(SinkError) {
+    var parts: [Part]
+    if options.layout == .each, FileTemplate.kind(of: options.path) == S_IFDIR {
+      parts = [.text(options.path + "/connection-")]
+      if thread != nil { parts += [.thread, .text("-")] }
+      parts.append(.serial)
+    } else {
+      parts = try FileTemplate.parse(options.path)
+      try FileTemplate.check(parts, options)
+    }
+    guard thread == nil || parts.contains(.thread) else {
+      throw SinkError(
+        .usage, "several threads would write the same files of \(options.path)",
+        remedy: "put %t (the thread's number) into PATH, or use --threads 1")
+    }
+    try FileTemplate.checkDirectory(parts)
+    self.parts = parts
+    self.thread = thread ?? 0
+  }
+
+  func path(for connection: Connection) -> String {
+    var path = ""
+    for part in parts {
+      switch part {
+      case .text(let text): path += text
+      case .serial: path += String(connection.serial)
+      case .address: path += FileTemplate.text(of: connection.peer)
+      case .port: path += String(connection.peer.raw.port)
+      case .thread: path += String(thread)
+      }
+    }
+    return path
+  }
+
+  private static func parse(_ path: String) throws(SinkError) -> [Part] {
+    var parts: [Part] = []
+    var text = ""
+    var escaped = false
+    for character in path {
+      if !escaped {
+        if character == "%" { escaped = true } else { text.append(character) }
+        continue
+      }
+      escaped = false
+      let part: Part
+      switch character {
+      case "%":
+        text.append("%")
+        continue
+      case "c": part = .serial
+      case "a": part = .address
+      case "p": part = .port
+      case "t": part = .thread
+      default:
+        throw SinkError(
+          .usage, "%\(character) in \(path) means nothing",
+          remedy: "use %c (connection), %a (peer address), %p (peer port), %t (thread) or %%")
+      }
+      if !text.isEmpty { parts.append(.text(text)) }
+      text = ""
+      parts.append(part)
+    }
+    guard !escaped else {
+      throw SinkError(.usage, "\(path) ends in a single %", remedy: "write %% for a percent sign")
+    }
+    if !text.isEmpty { parts.append(.text(text)) }
+    guard !parts.isEmpty else {
+      throw SinkError(.usage, "the file sink needs a path", remedy: "use --sink file:PATH")
+    }
+    return parts
+  }
+
+  private static func check(_ parts: [Part], _ options: FileSinkOptions) throws(SinkError) {
+    let perConnection = parts.contains(.serial) || parts.contains(.port)
+    switch options.layout {
+    case .one:
+      guard !perConnection, !parts.contains(.address) else {
+        throw SinkError(
+          .usage, "layout=one writes a single file, \(options.path) names one per connection",
+          remedy: "use layout=each, or a PATH without %c, %a and %p")
+      }
+    case .each where perConnection:
+      return
+    case .each:
+      switch kind(of: options.path) {
+      case nil:
+        throw SinkError(
+          .failed, "there is no directory \(options.path)",
+          remedy: "make it with `mkdir -p \(options.path)`, or add layout=one to write one file")
+      case S_IFREG:
+        throw SinkError(
+          .usage, "\(options.path) is a file, and each connection gets a file of its own",
+          remedy: "give a directory or a name with %c in it, or add layout=one")
+      default:
+        throw SinkError(
+          .usage, "\(options.path) is neither a directory nor a file",
+          remedy: "for pipes and terminals use --sink stdout")
+      }
+    }
+  }
+
+  /// The directory part must exist where it is the same for every connection.
+  private static func checkDirectory(_ parts: [Part]) throws(SinkError) {
+    guard case .text(let text) = parts[0], let slash = text.lastIndex(of: "/") else { return }
+    let directory = slash == text.startIndex ? "/" : String(text[..<slash])
+    guard kind(of: directory) != S_IFDIR else { return }
+    throw SinkError(
+      .failed, "there is no directory \(directory)", remedy: "make it with `mkdir -p \(directory)`")
+  }
+
+  /// The file type bits of a path, nil when there is nothing.
+  static func kind(of path: String) -> mode_t? {
+    var info = stat()
+    return unsafe stat(path, &info) == 0 ? info.st_mode & S_IFMT : nil
+  }
+
+  private static func text(of peer: Endpoint) -> String {
+    var address = peer.raw.address
+    return unsafe withUnsafeTemporaryAllocation(
+      of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)
+    ) { buffer in
+      let text = unsafe inet_ntop(
+        Int32(peer.raw.family), &address, buffer.baseAddress!, socklen_t(buffer.count))
+      guard let text = unsafe text else { return "unknown" }
+      return unsafe String(cString: text)
+    }
+  }
+}
+
+/// Opens a file to write, never one that is not regular. Returns the descriptor or a failure.
+///
+/// open(2) with O_EXCL refuses what exists; O_NONBLOCK keeps a FIFO without a reader from
+/// blocking the thread, and truncating comes only after the check.
+func openTarget(_ path: String, overwrite: Bool) -> Result<Int32, SinkFailure> {
+  func failure(_ code: Int32) -> Result<Int32, SinkFailure> {
+    .failure(SinkFailure(target: path, step: .open, errno: code, safeBytes: 0))
+  }
+  let flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (overwrite ? 0 : O_EXCL)
+  let descriptor = unsafe open(path, flags, 0o644)
+  guard descriptor >= 0 else {
+    let code = errno
+    // ENXIO: a FIFO without a reader, or a socket.
+    if code == EEXIST || code == ENXIO, let kind = FileTemplate.kind(of: path), kind != S_IFREG {
+      return failure(EINVAL)
+    }
+    return failure(code)
+  }
+  var info = stat()
+  var code: Int32 = 0
+  if unsafe fstat(descriptor, &info) != 0 {
+    code = errno
+  } else if info.st_mode & S_IFMT != S_IFREG {
+    code = EINVAL
+  } else if overwrite, info.st_size > 0, ftruncate(descriptor, 0) != 0 {
+    code = errno
+  } else if fcntl(descriptor, F_SETFL, 0) != 0 {
+    // io_uring would answer EAGAIN instead of waiting for a descriptor left non-blocking.
+    code = errno
+  }
+  guard code == 0 else {
+    close(descriptor)
+    return failure(code)
+  }
+  return .success(descriptor)
+}
