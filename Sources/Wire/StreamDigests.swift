@@ -11,27 +11,22 @@ public struct StreamDigests: ~Copyable {
   private let crcs: UnsafeMutablePointer<UInt32>
   private let states: UnsafeMutablePointer<OpaquePointer>
 
-  /// Nil when memory for the states is not to be had.
-  public init?(kind: ChecksumKind, slotCount: Int) {
+  public init(kind: ChecksumKind, slotCount: Int) {
     let crcCount = kind == .crc32c ? slotCount : 0
     let stateCount = kind == .xxh3 ? slotCount : 0
-    let crcs = UnsafeMutablePointer<UInt32>.allocate(capacity: max(crcCount, 1))
+    unsafe crcs = UnsafeMutablePointer<UInt32>.allocate(capacity: max(crcCount, 1))
     unsafe crcs.initialize(repeating: 0, count: max(crcCount, 1))
-    let states = UnsafeMutablePointer<OpaquePointer>.allocate(capacity: max(stateCount, 1))
+    unsafe states = UnsafeMutablePointer<OpaquePointer>.allocate(capacity: max(stateCount, 1))
     for index in 0..<stateCount {
+      // Like the allocations above, this ends the process when there is no memory at all.
       guard let state = unsafe XXH3_createState() else {
-        for made in 0..<index { unsafe XXH3_freeState(states[made]) }
-        unsafe states.deallocate()
-        unsafe crcs.deallocate()
-        return nil
+        fatalError("no memory for \(slotCount) XXH3 states: allow fewer connections")
       }
       unsafe XXH3_64bits_reset(state)
       unsafe (states + index).initialize(to: state)
     }
     self.kind = kind
     self.slotCount = slotCount
-    unsafe self.crcs = crcs
-    unsafe self.states = states
   }
 
   deinit {
