@@ -80,7 +80,9 @@ func drive<F: Framer, C: Checksum & ~Copyable>(
     area.write(bytes, at: offset)
     let lease = Lease(offset: offset, length: UInt32(part), connection: 2)
     let answer = chain.take(lease, in: &batch).take()
-    if answer != offset { outcome.complaints.append("lease answered with \(answer)") }
+    if answer != offset {
+      outcome.complaints.append("lease answered with \(String(describing: answer))")
+    }
     area.write(ArraySlice(repeating: 0x0a, count: part), at: offset)
     start += part
   }
