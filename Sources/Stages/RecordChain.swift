@@ -137,7 +137,18 @@ public struct RecordChain<
     var totals = StageTotals()
     totals.records = all.records
     totals.payloadBytes = all.payloadBytes
+    let written = sink.counters
+    totals.sinkBytes = written.bytes
+    totals.sinkCopiedBytes = written.copiedBytes
     return totals
+  }
+
+  /// What the sink could not do, with what mends it.
+  public func failures() -> [String] {
+    sink.failures.map { failure in
+      guard let remedy = failure.remedy else { return failure.description }
+      return "\(failure); \(remedy)"
+    }
   }
 
   /// Until the slot's next connection opens.

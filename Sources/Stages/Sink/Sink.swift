@@ -37,9 +37,3 @@ extension Sink where Self: ~Copyable {
   @inlinable public var counters: SinkCounters { SinkCounters() }
   @inlinable public var failures: [SinkFailure] { [] }
 }
-
-extension Sink where Self: ~Copyable {
-  /// A sink that hands pieces on as they come has nothing left to do.
-  @inlinable
-  public mutating func endRecord(of connection: Connection, in batch: inout Batch) {}
-}
