@@ -6,8 +6,9 @@ public import ZeroCopy
 
 /// What a stage is made for: one thread with one ring and one area.
 public struct StageContext: Sendable {
-  /// Which thread of the receiver, from 0.
+  /// Which thread of the receiver, from 0, and of how many.
   public let thread: Int
+  public let threads: Int
   /// Connection slots are below this.
   public let maxConnections: Int
   /// The most leases the stage may hold at a time.
@@ -141,7 +142,8 @@ final class QueueThread: Sendable {
   @usableFromInline
   func context(of layout: AreaLayout) -> StageContext {
     StageContext(
-      thread: index, maxConnections: configuration.maxConnections,
+      thread: index, threads: configuration.threads,
+      maxConnections: configuration.maxConnections,
       holdLimit: QueueThread.holdLimit, layout: layout)
   }
 

@@ -18,6 +18,7 @@ import ZeroCopy
 public final class Receiver: Sendable {
   public let configuration: ReceiveConfiguration
   private let body: QueueThread.Body
+  private let chainRemarks: [String]
   private let state = Mutex(State())
   private let control = Mutex(EngineControl())
 
@@ -43,8 +44,11 @@ public final class Receiver: Sendable {
   }
 
   @usableFromInline
-  init(_ configuration: ReceiveConfiguration, body: QueueThread.Body) throws(IngestError) {
+  init(
+    _ configuration: ReceiveConfiguration, body: QueueThread.Body, remarks: [String] = []
+  ) throws(IngestError) {
     try configuration.validate()
+    chainRemarks = remarks
     self.configuration = configuration
     self.body = body
   }
@@ -90,7 +94,7 @@ public final class Receiver: Sendable {
 
   /// Why a better engine or receive mode was not taken.
   public var remarks: [String] {
-    var seen: [String] = []
+    var seen = chainRemarks
     for thread in threads {
       for remark in thread.remarks where !seen.contains(remark) { seen.append(remark) }
     }

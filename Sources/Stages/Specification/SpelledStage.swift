@@ -1,0 +1,107 @@
+/// `KIND`, `KIND:ARGUMENT` or `KIND:key=value,key,…`, taken apart. Each option is taken once; what
+/// nobody took is refused at the end.
+struct SpelledStage {
+  let flag: String
+  let text: String
+  let kind: String
+  /// What follows the first colon, nil without one.
+  let rest: String?
+  private var options: [(key: String, value: String?)] = []
+  private var known: [String] = []
+
+  init(flag: String, text: String) {
+    self.flag = flag
+    self.text = text
+    let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    kind = String(parts[0])
+    rest = parts.count > 1 ? String(parts[1]) : nil
+  }
+
+  /// Reads `list` as options; once, before they are taken.
+  mutating func readOptions(_ list: some StringProtocol) throws(SpecificationError) {
+    for option in list.split(separator: ",", omittingEmptySubsequences: false) {
+      let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      let key = String(parts[0])
+      guard !key.isEmpty else {
+        throw refusal("an option is empty", allowed: "key=value, separated by single commas")
+      }
+      guard !options.contains(where: { $0.key == key }) else {
+        throw refusal("\(key) is given twice", allowed: "each option once")
+      }
+      options.append((key, parts.count > 1 ? String(parts[1]) : nil))
+    }
+  }
+
+  /// The value of an option, nil when it was not given.
+  mutating func take(_ key: String, allowed: String) throws(SpecificationError) -> String? {
+    known.append(key)
+    guard let index = options.firstIndex(where: { $0.key == key }) else { return nil }
+    let option = options.remove(at: index)
+    guard let value = option.value, !value.isEmpty else {
+      throw refusal("\(key) needs a value", allowed: "\(key)=\(allowed)")
+    }
+    return value
+  }
+
+  /// Whether an option without a value was given.
+  mutating func takeFlag(_ key: String) throws(SpecificationError) -> Bool {
+    known.append(key)
+    guard let index = options.firstIndex(where: { $0.key == key }) else { return false }
+    let option = options.remove(at: index)
+    if option.value != nil { throw refusal("\(key) takes no value", allowed: key) }
+    return true
+  }
+
+  /// A size in bytes within `range`.
+  mutating func takeSize(
+    _ key: String, in range: ClosedRange<Int>
+  ) throws(SpecificationError) -> Int? {
+    let allowed = "\(ByteSize.spelled(range.lowerBound)) to \(ByteSize.spelled(range.upperBound))"
+    guard let value = try take(key, allowed: "SIZE") else { return nil }
+    guard let size = ByteSize.bytes(value) else {
+      throw refusal(
+        "\(key)=\(value) is no size",
+        allowed: "a whole number of bytes with K, M or G for powers of 1024, \(allowed)")
+    }
+    guard range.contains(size) else {
+      throw refusal("\(key)=\(value) is out of range", allowed: allowed)
+    }
+    return size
+  }
+
+  /// One of the cases of an enum.
+  mutating func takeCase<Value: CaseIterable & RawRepresentable<String>>(
+    _ key: String, of type: Value.Type
+  ) throws(SpecificationError) -> Value? {
+    let names = Value.allCases.map(\.rawValue)
+    guard let text = try take(key, allowed: names.joined(separator: "|")) else { return nil }
+    guard let value = Value(rawValue: text) else {
+      throw refusal(
+        "\(key)=\(text) is not known", allowed: names.joined(separator: ", "))
+    }
+    return value
+  }
+
+  /// Refuses options that nobody took.
+  func finish() throws(SpecificationError) {
+    guard let left = options.first else { return }
+    throw refusal(
+      "\(kind) has no option \(left.key)",
+      allowed: known.isEmpty ? "no options" : known.joined(separator: ", "))
+  }
+
+  /// The error for this stage.
+  func refusal(_ problem: String, allowed: String) -> SpecificationError {
+    SpecificationError(
+      flag: flag, text: text, problem: problem, allowed: allowed,
+      example: StageHelp.example(flag: flag, kind: kind))
+  }
+
+  /// The error for a kind that is none.
+  func unknownKind() -> SpecificationError {
+    let kinds = StageHelp.all.filter { $0.flag == flag }.map(\.kind)
+    return refusal(
+      kind.isEmpty ? "the kind is missing" : "there is no kind \(kind)",
+      allowed: kinds.joined(separator: ", "))
+  }
+}
