@@ -141,6 +141,22 @@ import Wire
       report.counters.sends < 500 || report.remarks.contains { $0.contains("VECTORIZED") })
   }
 
+  @Test(arguments: SendMethod.allCases)
+  func aBarePatternRepeatsWithEverySend(method: SendMethod) throws {
+    let peer = SendPeer()
+    var configuration = Self.configuration(peer, method)
+    configuration.source = .pattern
+    configuration.length = 7000
+    configuration.bytes = 1_000_001
+    configuration.seed = 5
+    let report = try Self.run(configuration)
+    var once = [UInt8](repeating: 0, count: 7000)
+    unsafe once.withUnsafeMutableBytes { unsafe Pattern.fill(unsafe: $0, seed: 5) }
+    let expected = (0..<1_000_001).map { once[$0 % 7000] }
+    #expect(report.failure == nil)
+    #expect(peer.streams()[0] == expected)
+  }
+
   @Test func theLastRecordEndsOnTheByteLimit() throws {
     let peer = SendPeer()
     var configuration = Self.configuration(peer, .send)

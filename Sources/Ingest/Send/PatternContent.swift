@@ -1,8 +1,8 @@
 import Wire
 import ZeroCopy
 
-/// Bare pattern: every send carries the first bytes of the seed's pattern, which the slots hold from
-/// the start; nothing is touched per send.
+/// Bare pattern: every send carries the first bytes of the seed's pattern, which the slots
+/// share (``SendOptions/constant``); nothing is touched per send.
 struct PatternContent: SendContent, ~Copyable {
   let seed: UInt64
   var budget: SendBudget

@@ -40,6 +40,7 @@ struct SendPlan: Sendable {
     options.pool = configuration.pool
     options.batch = configuration.batch
     options.generation = configuration.generation
+    options.constant = content == .pattern
     if configuration.vectored {
       // One request with many buffers takes the place of a chain of requests with one each.
       options.gather = min(max(configuration.batch, 2), SendPlan.mostGathered)

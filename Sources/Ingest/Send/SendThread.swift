@@ -22,6 +22,7 @@ final class SendThread: Sendable {
     var mode = SendMode.plain
     var results: [SendStreamResult] = []
     var cpuNanoseconds: UInt64 = 0
+    var startedAt: UInt64 = 0
     var endedAt: UInt64 = 0
   }
 
@@ -113,12 +114,13 @@ final class SendThread: Sendable {
         var loop = try MessageSendLoop(plan.options, descriptors: descriptors, shared: shared)
         announce()
         loop.run(&content)
-        conclude(loop.results(), mode: .messageZeroCopy, remarks: [])
+        conclude(loop.results(), from: loop.startedAt, mode: .messageZeroCopy, remarks: [])
       } else {
         var loop = try SendLoop(plan.options, descriptors: descriptors, shared: shared)
         announce()
         loop.run(&content)
-        conclude(loop.results(), mode: loop.usedMode, remarks: loop.remarks)
+        conclude(
+          loop.results(), from: loop.startedAt, mode: loop.usedMode, remarks: loop.remarks)
       }
     } catch {
       throw SendThread.refusal(error)
@@ -127,8 +129,11 @@ final class SendThread: Sendable {
 
   private func announce() { state.withLock { $0.ready = true } }
 
-  private func conclude(_ results: [SendStreamResult], mode: SendMode, remarks: [String]) {
+  private func conclude(
+    _ results: [SendStreamResult], from startedAt: UInt64, mode: SendMode, remarks: [String]
+  ) {
     state.withLock { state in
+      state.startedAt = startedAt
       state.results = results
       state.mode = mode
       state.remarks = remarks

@@ -26,7 +26,6 @@ public final class Sender: Sendable {
   struct State: ~Copyable {
     var sockets: SendSockets?
     var threads: [SendThread] = []
-    var startedAt: UInt64 = 0
     var stopped = false
     var finalRetransmits: UInt64?
   }
@@ -61,7 +60,6 @@ public final class Sender: Sendable {
         index: index, cpu: cpus[index], plan: plan,
         descriptors: plan.streams(of: index).map { sockets.descriptors[$0] })
     }
-    let startedAt = ik_clock_ns()
     for (index, thread) in threads.enumerated() {
       guard let failure = thread.start() else { continue }
       for started in threads[0...index] { started.shared.requestAbort() }
@@ -72,7 +70,6 @@ public final class Sender: Sendable {
     state.withLock { state in
       state.sockets = kept.withLock { $0.take() }
       state.threads = threads
-      state.startedAt = startedAt
     }
   }
 
@@ -110,8 +107,9 @@ public final class Sender: Sendable {
     for thread in threads { thread.join() }
     let outcomes = threads.map(\.outcome)
     let streams = streamReports(outcomes)
-    let startedAt = state.withLock { $0.startedAt }
-    let endedAt = outcomes.map(\.endedAt).max() ?? startedAt
+    // From the first fill of any thread to the end of the last; setting up is not sending.
+    let startedAt = outcomes.map(\.startedAt).filter { $0 > 0 }.min() ?? 0
+    let endedAt = startedAt > 0 ? outcomes.map(\.endedAt).max() ?? startedAt : startedAt
     state.withLock { state in
       state.finalRetransmits = Sender.retransmits(state.sockets?.descriptors ?? [])
       state.sockets = nil

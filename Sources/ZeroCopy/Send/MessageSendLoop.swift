@@ -42,6 +42,9 @@ package struct MessageSendLoop: ~Copyable {
     var bytes: UInt32 = 0
   }
 
+  /// When the first fill was asked for (CLOCK_MONOTONIC, nanoseconds).
+  package private(set) var startedAt: UInt64 = 0
+
   /// `descriptors` are connected sockets, which stay the caller's. Errors: EOPNOTSUPP or EINVAL
   /// where SO_ZEROCOPY is refused; ENOMEM.
   package init(
@@ -53,7 +56,7 @@ package struct MessageSendLoop: ~Copyable {
     }
     let pool = try SendPool(
       length: options.length, bytes: options.pool, minimumSlots: descriptors.count + 1,
-      generation: options.generation)
+      generation: options.generation, shared: options.constant)
     var numbers = 1
     // A slot may go out in several calls when the socket's buffer is nearly full; four times as
     // many numbers as slots, and no call is made while all are out.
@@ -94,6 +97,7 @@ package struct MessageSendLoop: ~Copyable {
       unsafe content.prepare(pool.bytes(of: UInt32(slot), length: options.length))
     }
     let start = ik_clock_ns()
+    startedAt = start
     let deadline = options.duration > 0 ? start &+ options.duration : .max
     var drainUntil = UInt64.max
     while !shared.abortRequested {
@@ -188,7 +192,7 @@ package struct MessageSendLoop: ~Copyable {
   private mutating func sendCurrent(_ index: Int) -> Bool {
     let slot = unsafe numbering[index].current
     let entry = unsafe pool.slots + Int(slot)
-    let at = unsafe pool.memory + Int(slot) * pool.stride + Int(entry.pointee.sent)
+    let at = unsafe pool.address(of: slot) + Int(entry.pointee.sent)
     let left = unsafe entry.pointee.total &- entry.pointee.sent
     let result = unsafe ik_send_zerocopy(streams[index].descriptor, at, Int(left))
     tally.enters &+= 1

@@ -77,6 +77,8 @@ package struct SendOptions: Sendable, Equatable {
   /// Requests prepared for one enter, per stream.
   package var batch = 8
   package var generation = 1
+  /// The content never writes into a slot after its preparation: one copy serves all slots.
+  package var constant = false
   /// Slots gathered into one request; 1 unless vectored.
   package var gather = 1
   /// Bytes per second, 0 without limit.

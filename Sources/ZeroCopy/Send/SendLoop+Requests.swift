@@ -142,7 +142,7 @@ extension SendLoop {
     let zeroCopy = left >= zeroCopyFrom
     let flags = UInt32(MSG_NOSIGNAL) | (options.ordered ? UInt32(MSG_WAITALL) : 0)
     var address = unsafe UnsafeRawPointer(
-      pool.memory + Int(head) * pool.stride + Int(slot.pointee.sent))
+      pool.address(of: head) + Int(slot.pointee.sent))
     var length = left
     var kind: UInt16 = 0
     if unsafe slot.pointee.next != SendPool.none {
@@ -178,7 +178,7 @@ extension SendLoop {
       let length = unsafe pool.slots[Int(slot)].length
       if skip < length {
         unsafe list[Int(count)] = iovec(
-          iov_base: pool.memory + Int(slot) * pool.stride + Int(skip),
+          iov_base: pool.address(of: slot) + Int(skip),
           iov_len: Int(length - skip))
         count &+= 1
         skip = 0

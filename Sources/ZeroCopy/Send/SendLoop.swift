@@ -40,6 +40,9 @@ package struct SendLoop: ~Copyable {
   var firstStream = 0
   package private(set) var remarks: [String] = []
 
+  /// When the first fill was asked for (CLOCK_MONOTONIC, nanoseconds).
+  package private(set) var startedAt: UInt64 = 0
+
   /// Sets up the ring, the pool and its registration. `descriptors` are connected sockets, which
   /// stay the caller's and must outlive the loop.
   ///
@@ -55,7 +58,8 @@ package struct SendLoop: ~Copyable {
     let pool = try SendPool(
       length: options.length, bytes: options.pool,
       minimumSlots: options.length > 1 << 20
-        ? 2 * options.gather : minimum, generation: options.generation * options.gather)
+        ? 2 * options.gather : minimum, generation: options.generation * options.gather,
+      shared: options.constant)
     let requests = min(pool.slotCount, descriptors.count * options.batch)
     var ring = try Ring(
       entries: UInt32(min(requests + 8, 32768)),
@@ -133,6 +137,7 @@ package struct SendLoop: ~Copyable {
       unsafe content.prepare(pool.bytes(of: UInt32(slot), length: options.length))
     }
     let start = ik_clock_ns()
+    startedAt = start
     let deadline = options.duration > 0 ? start &+ options.duration : .max
     var drainUntil = UInt64.max
     var now = start

@@ -58,6 +58,8 @@ package struct SendPool: ~Copyable {
   let memory: UnsafeMutableRawPointer
   package let byteCount: Int
   package let stride: Int
+  /// From one slot's bytes to the next one's: the stride, or 0 where all slots share theirs.
+  private let step: Int
   package let slotCount: Int
   let slots: UnsafeMutablePointer<SendSlot>
   private let groups: UnsafeMutablePointer<Group>
@@ -80,14 +82,18 @@ package struct SendPool: ~Copyable {
   /// Maps at least `minimumSlots` slots of `length` bytes in about `bytes` bytes. Small slots do not
   /// cross a page, so that a send of up to 4 KiB is one fragment; larger ones start on a page.
   ///
+  /// With `shared` all slots have the same bytes, which must then never change.
+  ///
   /// - Cost: one mmap(2); every page is touched. Errors: ENOMEM.
-  package init(length: Int, bytes: Int, minimumSlots: Int, generation: Int) throws(RingError) {
+  package init(
+    length: Int, bytes: Int, minimumSlots: Int, generation: Int, shared: Bool = false
+  ) throws(RingError) {
     let page = 4096
     var stride = 64
     while stride < min(length, page) { stride *= 2 }
     if length > page { stride = (length + page - 1) / page * page }
     let count = min(max(bytes / stride, minimumSlots, generation, 2), SendPool.slotLimit)
-    let total = (stride * count + page - 1) / page * page
+    let total = (stride * (shared ? 1 : count) + page - 1) / page * page
     var base: UnsafeMutableRawPointer?
     let error = unsafe ik_map_anonymous(total, IK_PAGES_SMALL, &base)
     guard error == 0, let base = unsafe base else {
@@ -104,6 +110,7 @@ package struct SendPool: ~Copyable {
     unsafe memory = base
     byteCount = total
     self.stride = stride
+    step = shared ? 0 : stride
     slotCount = count
     unsafe self.slots = slots
     unsafe self.groups = groups
@@ -120,9 +127,12 @@ package struct SendPool: ~Copyable {
   /// The bytes of a slot. The pointer is valid while the pool is.
   func bytes(of slot: UInt32, length: Int) -> UnsafeMutableRawBufferPointer {
     invariant(Int(slot) < slotCount && length <= stride, "slot outside the send pool")
-    return unsafe UnsafeMutableRawBufferPointer(
-      start: memory + Int(slot) * stride, count: length)
+    return unsafe UnsafeMutableRawBufferPointer(start: address(of: slot), count: length)
   }
+
+  /// Where a slot's bytes start.
+  @inline(__always)
+  func address(of slot: UInt32) -> UnsafeMutableRawPointer { unsafe memory + Int(slot) * step }
 
   /// Takes the slot that came back last: its lines are the likeliest to be in the cache.
   mutating func take() -> UInt32? {
