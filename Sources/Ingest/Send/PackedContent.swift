@@ -33,7 +33,7 @@ struct PackedContent: SendContent, ~Copyable {
 
   var failure: Int32 { 0 }
 
-  /// `sizes` are of payloads; `whole` keeps records within a send, which must then hold the largest.
+  /// `sizes` are of payloads; `whole` keeps records within a send, which then holds the largest.
   /// `streams` are the numbers that this ring's streams have among all, so that none repeats
   /// another's records.
   init(

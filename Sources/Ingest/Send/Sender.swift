@@ -73,8 +73,8 @@ public final class Sender: Sendable {
     }
   }
 
-  /// The counters of all threads, as they are now. Retransmits come from TCP_INFO, one getsockopt(2)
-  /// per stream.
+  /// The counters of all threads, as they are now. Retransmits come from TCP_INFO, by one
+  /// getsockopt(2) per stream.
   public func snapshot() -> SendCounters {
     state.withLock { state in
       var total = SendCounters()

@@ -5,7 +5,7 @@ import RingCore
 /// One ring that sends for some streams: fills slots, hands them to the kernel, and takes them back
 /// on the kernel's last word. Belongs to the thread that made it.
 ///
-/// Per iteration: one clock, one io_uring_enter(2), one acquire of the completion tail. A stream of
+/// Per iteration: one io_uring_enter(2) and one acquire of the completion tail. A stream of
 /// bytes has one chain of linked requests under way (IOSQE_IO_LINK, MSG_WAITALL: a request starts
 /// when the one before it was taken as a whole); datagrams are independent requests.
 @safe
@@ -26,7 +26,9 @@ package struct SendLoop: ~Copyable {
   let vectors: UnsafeMutablePointer<iovec>?
   let tickLength: UnsafeMutablePointer<__kernel_timespec>
   var tally = SendTally()
-  var trial: SendTrial?
+  var trial = SendTrial()
+  /// Whether `trial` is still deciding.
+  var onTrial: Bool
   /// Requests of at least this many bytes go out with zero-copy.
   var zeroCopyFrom: UInt32
   let registered: Bool
@@ -89,7 +91,7 @@ package struct SendLoop: ~Copyable {
     }
     registered = options.mode == .zeroCopyFixed || options.mode == .trial
     zeroCopyFrom = options.mode == .zeroCopy || options.mode == .zeroCopyFixed ? 0 : .max
-    trial = options.mode == .trial ? SendTrial() : nil
+    onTrial = options.mode == .trial
     streamCount = descriptors.count
     unsafe self.streams = streams
     self.options = options
@@ -141,7 +143,7 @@ package struct SendLoop: ~Copyable {
     let deadline = options.duration > 0 ? start &+ options.duration : .max
     var drainUntil = UInt64.max
     var now = start
-    trial?.begin(now: start, cpu: ik_thread_cpu_ns())
+    trial.begin(now: start, cpu: ik_thread_cpu_ns())
     armTick(now: now, deadline: deadline)
     while !shared.abortRequested {
       if !finishing, now >= deadline || shared.stopRequested {
@@ -155,9 +157,11 @@ package struct SendLoop: ~Copyable {
       tally.enters &+= 1
       guard error == 0 || error == EINTR || error == ETIME || error == EAGAIN || error == EBUSY
       else { return giveUp(error) }
-      now = ik_clock_ns()
-      if reap() { armTick(now: now, deadline: deadline) }
-      if trial != nil { advanceTrial(now: now) }
+      // The tick is due at the deadline at the latest, so between ticks nobody needs the time.
+      let ticked = reap()
+      if ticked || onTrial || options.byteRate > 0 { now = ik_clock_ns() }
+      if ticked { armTick(now: now, deadline: deadline) }
+      if onTrial { advanceTrial(now: now) }
       shared.counters.publish(tally)
     }
     abort()
@@ -221,14 +225,14 @@ package struct SendLoop: ~Copyable {
   }
 
   private mutating func advanceTrial(now: UInt64) {
-    guard trial!.epochIsOver(tally, now: now) else { return }
-    trial!.closeEpoch(tally, now: now, cpu: ik_thread_cpu_ns())
+    guard trial.epochIsOver(tally, now: now) else { return }
+    trial.closeEpoch(tally, now: now, cpu: ik_thread_cpu_ns())
     let length = UInt32(options.length * options.gather)
-    guard let outcome = trial!.outcome else {
-      zeroCopyFrom = trial!.zeroCopyNow ? 0 : .max
+    guard let outcome = trial.outcome else {
+      zeroCopyFrom = trial.zeroCopyNow ? 0 : .max
       return
     }
-    trial = nil
+    onTrial = false
     zeroCopyFrom = outcome.zeroCopy ? min(length, SendLoop.smallestZeroCopy) : .max
     remarks.append(outcome.sentence(length: length))
   }

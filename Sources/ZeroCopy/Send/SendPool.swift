@@ -79,8 +79,8 @@ package struct SendPool: ~Copyable {
     var next: UInt32 = SendPool.none
   }
 
-  /// Maps at least `minimumSlots` slots of `length` bytes in about `bytes` bytes. Small slots do not
-  /// cross a page, so that a send of up to 4 KiB is one fragment; larger ones start on a page.
+  /// Maps at least `minimumSlots` slots of `length` bytes in about `bytes` bytes. Small slots do
+  /// not cross a page, so that a send of up to 4 KiB is one fragment; larger ones start on a page.
   ///
   /// With `shared` all slots have the same bytes, which must then never change.
   ///

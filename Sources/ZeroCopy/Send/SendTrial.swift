@@ -1,5 +1,5 @@
-/// Finds out on the run's own first sends whether zero-copy pays: epochs of a few hundred sends each
-/// way, in an order that cancels a drift, compared by the thread's CPU time per byte.
+/// Finds out on the run's own first sends whether zero-copy pays: epochs of a few hundred sends
+/// each way, in an order that cancels a drift, compared by the thread's CPU time per byte.
 ///
 /// A path whose zero-copy sends are all reported copied (loopback, veth, a device without
 /// scatter-gather) is not measured further: the copy is made all the same, elsewhere.
