@@ -37,6 +37,9 @@ uint32_t ik_ring_unsubmitted(const struct io_uring *ring) {
   return ring->sq.sqe_tail - __atomic_load_n(ring->sq.khead, __ATOMIC_ACQUIRE);
 }
 
+// One wake-up an hour in an idle process.
+#define IDLE_WAIT_NS 3600000000000u
+
 int ik_ring_enter(struct io_uring *ring, uint32_t wait_for, uint32_t min_wait_us,
                   uint64_t timeout_ns) {
   __atomic_store_n(ring->sq.ktail, ring->sq.sqe_tail, __ATOMIC_RELEASE);
@@ -44,6 +47,9 @@ int ik_ring_enter(struct io_uring *ring, uint32_t wait_for, uint32_t min_wait_us
   uint32_t flags = IK_ENTER_GETEVENTS;
   if (ring->enter_ring_fd != ring->ring_fd) flags |= IK_ENTER_REGISTERED_RING;
 
+  // A minimum wait alone would end the wait when it passes, with or without completions
+  // (io_uring/wait.c, io_cqring_min_timer_wakeup): it needs a timeout behind it.
+  if (min_wait_us && timeout_ns == UINT64_MAX) timeout_ns = IDLE_WAIT_NS;
   struct __kernel_timespec until = {
       .tv_sec = (int64_t)(timeout_ns / 1000000000u),
       .tv_nsec = (long long)(timeout_ns % 1000000000u),

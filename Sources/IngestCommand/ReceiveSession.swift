@@ -53,7 +53,7 @@ final class ReceiveSession {
 
   private func follow(_ receiver: Receiver, _ signals: borrowing Signals) {
     watch.run(
-      signals, isFinished: { receiver.isFinished },
+      signals, isFinished: { receiver.isFinished || stops > 1 },
       look: { now in
         receiver.drainEvents { log.take($0, now: now) }
         showProgress(receiver, now)
@@ -123,7 +123,8 @@ final class ReceiveSession {
   }
 
   private func end(_ receiver: Receiver) throws(IngestError) -> Int32 {
-    let report = receiver.finish()
+    // After a second signal a thread may still hang in its sink: nobody waits for it.
+    let report = receiver.finish(within: stops > 1 ? 1 : nil)
     receiver.drainEvents { log.take($0, now: watch.elapsed) }
     let part = ReceivePart(report, perThread: receiver.perThread())
     var end = EndPart(receive: part, remarks: report.remarks, faults: report.counters.faults)

@@ -100,7 +100,7 @@ class Receiver:
 
     def _wait_for_port(self):
         start = self.wait_event("start", 20)
-        if start is None:
+        if start is None or not start["listening"]:
             code = self.process.poll()
             raise Failed(f"ingest did not start (exit {code}): {' '.join(self.text)}")
         return int(start["listening"][0].rsplit(":", 1)[1])
@@ -124,6 +124,10 @@ class Receiver:
     def events(self, name):
         with self.changed:
             return [line["data"] for line in self.lines if line.get("event") == name]
+
+    def closed(self):
+        """The connections that have ended, as the event says."""
+        return [e["connection"] for e in self.events("event") if e.get("kind") == "closed"]
 
     def resident(self):
         with open(f"/proc/{self.process.pid}/statm") as file:

@@ -100,7 +100,7 @@ def sixty_four(listen, host):
             random_file(path, size + index * 1013, seed=index)
             sources.append(path)
         with Receiver(
-            "--sink", f"file:{out}/%p", "--connections", count, "--threads", 2, listen=listen
+            "--sink", f"file:{out}/%t-%p", "--connections", count, "--threads", 2, listen=listen
         ) as receiver:
             ports = {}
 
@@ -116,8 +116,9 @@ def sixty_four(listen, host):
                 thread.join()
             equal(receiver.finish(120), 0, "exit code")
         equal(len(os.listdir(out)), count, "files")
+        names = {int(name.split("-")[1]): name for name in os.listdir(out)}
         for port, path in ports.items():
-            require(same_file(path, os.path.join(out, str(port))), f"{path} differs")
+            require(same_file(path, os.path.join(out, names[port])), f"{path} differs")
     return f"{count} connections, each its own content"
 
 
@@ -211,7 +212,7 @@ def flipped(offset_in_record, record=1234, size=5000):
             start <= fault["offset"] <= start + offset_in_record,
             f"offset {fault['offset']} is not in the record ({start}…)")
         require(fault.get("peer") or fault.get("connection"), "the fault names no connection")
-        whole = [c for c in receiver.events("connection") if c["records"] == 20000]
+        whole = [c for c in receiver.closed() if c["records"] == 20000]
         require(whole, "the other connection did not arrive whole")
         return f"record {fault['record']}, offset {fault['offset']}: {fault['kind']}"
 

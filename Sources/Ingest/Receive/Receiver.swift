@@ -128,8 +128,15 @@ public final class Receiver: Sendable {
   public var isFinished: Bool { threads.allSatisfy { $0.isFinished } }
 
   /// Waits for the threads and says what the run came to. Events not drained yet stay drainable.
-  public func finish() -> ReceiveReport {
-    for thread in threads { thread.join() }
+  ///
+  /// With `seconds`, threads that have not ended by then are left behind: one may hang in a write
+  /// to a pipe that nobody reads. The process should end soon after.
+  public func finish(within seconds: Double? = nil) -> ReceiveReport {
+    if let seconds {
+      let until = ik_clock_ns() + UInt64(max(seconds, 0) * 1e9)
+      while !isFinished && ik_clock_ns() < until { usleep(1000) }
+    }
+    for thread in threads where seconds == nil || thread.isFinished { thread.join() }
     let now = ik_clock_ns()
     let started = state.withLock { $0.startedAt }
     let counters = snapshot()

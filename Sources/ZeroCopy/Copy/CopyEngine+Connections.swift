@@ -192,9 +192,8 @@ extension CopyEngine {
     return table.open > 0 || stagePending > 0
   }
 
-  /// Stops accepting, and lets each receive end after what its socket holds: with its receive side
-  /// shut down, a TCP socket gives out what is queued and then reports the end of the stream
-  /// (net/ipv4/tcp.c, tcp_recvmsg_locked).
+  /// Stops accepting, and lets each connection end after what its socket holds now (FIONREAD):
+  /// those bytes were acknowledged, so the peer takes them for received.
   mutating func beginStop() {
     stopping = true
     stopDeadline = batch.now &+ CopyEngine.drainLimit
@@ -203,20 +202,35 @@ extension CopyEngine {
     for slot in 0..<UInt32(table.capacity) {
       switch table[slot].state {
       case .receiving, .paused:
+        let unread = UInt64(max(ik_unread_bytes(table[slot].descriptor), 0))
         table[slot].state = .draining
-        Glibc.shutdown(table[slot].descriptor, Int32(SHUT_RD))
+        table[slot].drainTarget = table[slot].bytes &+ unread
+        // Ends a receive that waits for more.
+        if unread == 0 { cut(slot) }
       case .free, .refused, .draining, .cut:
         break
       }
     }
   }
 
-  /// A sender that is faster than the drain: end its stream where it is.
+  /// Ends a draining connection once what its socket held is through.
+  @usableFromInline
+  mutating func drained(_ slot: UInt32) {
+    if table[slot].bytes >= table[slot].drainTarget { cut(slot) }
+  }
+
+  /// No more of this connection is wanted. With both sides shut down the kernel answers what the
+  /// peer still sends with a reset (net/ipv4/tcp_input.c, tcp_rcv_state_process).
+  mutating func cut(_ slot: UInt32) {
+    table[slot].state = .cut
+    Glibc.shutdown(table[slot].descriptor, Int32(SHUT_RDWR))
+  }
+
+  /// Gives up on sockets that could not be drained in time, for want of buffers or by a slow sink.
   mutating func cutOff() {
     stopDeadline = .max
     for slot in 0..<UInt32(table.capacity) where table[slot].state == .draining {
-      table[slot].state = .cut
-      Glibc.shutdown(table[slot].descriptor, Int32(SHUT_RDWR))
+      cut(slot)
     }
   }
 }

@@ -76,8 +76,8 @@ extension CopyEngine {
   ) {
     counters.completions &+= 1
     counters.bytes &+= UInt64(bytes)
-    table[slot].bytes &+= UInt64(bytes)
     let wanted = table[slot].state.isWanted
+    if wanted { table[slot].bytes &+= UInt64(bytes) }
     var walk = view.walk(
       buffer: UInt16(truncatingIfNeeded: flags &>> UInt32(IK_CQE_BUFFER_SHIFT)), bytes: bytes,
       more: flags & UInt32(IK_CQE_F_BUF_MORE) != 0)
@@ -94,6 +94,7 @@ extension CopyEngine {
       if let released = verdict.take() { view.release(released) }
     } while walk.remaining != 0
     if batch.refused { refuse(slot) }
+    if table[slot].state == .draining { drained(slot) }
   }
 
   /// Returns what stages gave back since the last batch.

@@ -7,7 +7,7 @@ public import RingCore
 /// from the socket into the area.
 ///
 /// Made and run on one thread, which owns its ring. Memory, fixed at start:
-/// area + 16 B x ring entries + 14 B x buffers + 72 B x connections + 8 B x holds
+/// area + 16 B x ring entries + 14 B x buffers + 80 B x connections + 8 B x holds
 /// + 64 B x SQ entries + 32 B x CQ entries.
 @safe
 public struct CopyEngine: ~Copyable {

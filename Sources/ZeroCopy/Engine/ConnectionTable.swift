@@ -6,7 +6,10 @@ public struct ConnectionTable: ~Copyable {
   /// What the data path needs of a connection.
   @frozen
   public struct Entry: BitwiseCopyable {
+    /// Bytes that were handed to the stage.
     @usableFromInline var bytes: UInt64 = 0
+    /// While draining: `bytes` at which what the socket held at the stop is through.
+    @usableFromInline var drainTarget: UInt64 = 0
     @usableFromInline var state: State = .free
     /// The next slot in whichever queue this one is in; `none` ends it.
     @usableFromInline var next: UInt32 = ConnectionTable.none
@@ -52,7 +55,7 @@ public struct ConnectionTable: ~Copyable {
   var freeCount: Int
   var serial: UInt64 = 0
 
-  /// `capacity` connections at 72 bytes each.
+  /// `capacity` connections at 80 bytes each.
   public init(capacity: Int) {
     self.capacity = capacity
     unsafe entries = UnsafeMutablePointer<Entry>.allocate(capacity: capacity)
