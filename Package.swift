@@ -66,7 +66,7 @@ let package = Package(
     .executableTarget(
       name: "IngestCommand",
       dependencies: [
-        "Ingest", "CommandSupport", "RingCore", "CIngestKernel",
+        "Ingest", "CommandSupport", "RingCore", "Stages", "CIngestKernel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CommandSupport
+import Stages
 
 /// `ingest stages`: what the three places of the chain can hold.
 struct StagesCommand: ParsableCommand {

@@ -20,7 +20,7 @@ public enum ChecksumSpecification: Equatable, Sendable, CustomStringConvertible 
       self = .none
       return
     }
-    let verify = try spelled.takeFlag("verify")
+    let verify = try spelled.takeFlag("verify") ?? false
     let expected = try ChecksumSpecification.digest(kind, &spelled)
     try spelled.finish()
     guard verify else {

@@ -45,7 +45,7 @@ public enum ParseSpecification: Equatable, Sendable, CustomStringConvertible {
       bytes = number
     }
     let endian = try spelled.takeCase("endian", of: LengthFramer.Endian.self) ?? .big
-    let counted = try spelled.takeFlag("counted")
+    let counted = try spelled.takeFlag("counted") ?? false
     let max = try spelled.takeSize("max", in: bounds) ?? LengthFramer.defaultMax
     return LengthFramer(bytes: bytes, endian: endian, counted: counted, max: max)
   }
@@ -70,7 +70,7 @@ public enum ParseSpecification: Equatable, Sendable, CustomStringConvertible {
     case .raw: return "raw"
     case .lines(let framer): return "lines:max=\(ByteSize.spelled(framer.max))"
     case .length(let framer):
-      let counted = framer.counted ? ",counted" : ""
+      let counted = framer.counted ? ",counted=yes" : ",counted=no"
       return "length:bytes=\(framer.bytes),endian=\(framer.endian.rawValue)\(counted)"
         + ",max=\(ByteSize.spelled(framer.max))"
     case .fixed(let framer): return "fixed:size=\(ByteSize.spelled(framer.size))"

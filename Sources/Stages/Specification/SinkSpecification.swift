@@ -5,7 +5,7 @@ public enum SinkSpecification: Equatable, Sendable, CustomStringConvertible {
   case file(FileSinkOptions)
 
   /// Reads `null`, `stdout[:key=value,…]` or `file:PATH[,key=value,…]`. A path ends at its first
-  /// comma.
+  /// comma; whether it can be written is for the sink to find out.
   public init(_ text: String) throws(SpecificationError) {
     var spelled = SpelledStage(flag: "--sink", text: text)
     switch spelled.kind {
@@ -21,9 +21,9 @@ public enum SinkSpecification: Equatable, Sendable, CustomStringConvertible {
     try spelled.finish()
   }
 
-  private static func file(_ spelled: inout SpelledStage) throws(SpecificationError)
-    -> FileSinkOptions
-  {
+  private static func file(
+    _ spelled: inout SpelledStage
+  ) throws(SpecificationError) -> FileSinkOptions {
     let parts = (spelled.rest ?? "").split(
       separator: ",", maxSplits: 1, omittingEmptySubsequences: false)
     guard let path = parts.first, !path.isEmpty else {
@@ -35,7 +35,7 @@ public enum SinkSpecification: Equatable, Sendable, CustomStringConvertible {
     file.bytes = try spelled.takeCase("bytes", of: SinkBytes.self) ?? file.bytes
     file.sync = try spelled.takeCase("sync", of: FileSinkOptions.Sync.self) ?? file.sync
     file.carry = try spelled.takeSize("carry", in: 4096...1 << 40) ?? file.carry
-    file.overwrite = try spelled.takeFlag("overwrite")
+    file.overwrite = try spelled.takeFlag("overwrite") ?? file.overwrite
     return file
   }
 
@@ -47,7 +47,7 @@ public enum SinkSpecification: Equatable, Sendable, CustomStringConvertible {
     case .file(let file):
       return "file:\(file.path),layout=\(file.layout.rawValue),bytes=\(file.bytes.rawValue)"
         + ",sync=\(file.sync.rawValue),carry=\(ByteSize.spelled(file.carry))"
-        + (file.overwrite ? ",overwrite" : "")
+        + ",overwrite=\(file.overwrite ? "yes" : "no")"
     }
   }
 }

@@ -4,6 +4,8 @@ struct SpelledStage {
   let flag: String
   let text: String
   let kind: String
+  /// `parse`, `checksum` or `sink`.
+  private var place: String { String(flag.dropFirst(2)) }
   /// What follows the first colon, nil without one.
   let rest: String?
   private var options: [(key: String, value: String?)] = []
@@ -43,13 +45,19 @@ struct SpelledStage {
     return value
   }
 
-  /// Whether an option without a value was given.
-  mutating func takeFlag(_ key: String) throws(SpecificationError) -> Bool {
-    known.append(key)
-    guard let index = options.firstIndex(where: { $0.key == key }) else { return false }
-    let option = options.remove(at: index)
-    if option.value != nil { throw refusal("\(key) takes no value", allowed: key) }
-    return true
+  /// `key` or `key=yes` is true, `key=no` is false, nil when it was not given.
+  mutating func takeFlag(_ key: String) throws(SpecificationError) -> Bool? {
+    if let index = options.firstIndex(where: { $0.key == key && $0.value == nil }) {
+      options.remove(at: index)
+      return true
+    }
+    switch try take(key, allowed: "yes|no") {
+    case nil: return nil
+    case "yes": return true
+    case "no": return false
+    case let other?:
+      throw refusal("\(key)=\(other) is not known", allowed: "\(key)=yes, \(key)=no")
+    }
   }
 
   /// A size in bytes within `range`.
@@ -94,12 +102,12 @@ struct SpelledStage {
   func refusal(_ problem: String, allowed: String) -> SpecificationError {
     SpecificationError(
       flag: flag, text: text, problem: problem, allowed: allowed,
-      example: StageHelp.example(flag: flag, kind: kind))
+      example: StageHelp.example(place: place, kind: kind))
   }
 
   /// The error for a kind that is none.
   func unknownKind() -> SpecificationError {
-    let kinds = StageHelp.all.filter { $0.flag == flag }.map(\.kind)
+    let kinds = StageHelp.all.filter { $0.place == place }.map(\.kind)
     return refusal(
       kind.isEmpty ? "the kind is missing" : "there is no kind \(kind)",
       allowed: kinds.joined(separator: ", "))

@@ -1,60 +1,106 @@
-/// One kind of stage, for tables in help texts and for examples in errors.
-public struct StageHelp: Equatable, Sendable, Codable {
-  /// `--parse`, `--checksum` or `--sink`.
-  public let flag: String
+/// One kind of stage as it is explained to people: for `ingest stages`, and for the examples in
+/// errors.
+public struct StageHelp: Equatable, Sendable, Encodable {
+  /// `parse`, `checksum` or `sink`.
+  public let place: String
   public let kind: String
-  /// How its options are spelled, empty where it has none.
-  public let options: String
-  /// What it does, as a sentence without a full stop.
-  public let summary: String
-  /// A complete value for the flag.
+  /// What it does, as a phrase.
+  public let what: String
+  public let options: [Option]
+  /// A complete value for the flag; it is accepted (a test sees to it).
   public let example: String
 
+  public struct Option: Equatable, Sendable, Encodable {
+    public let spelling: String
+    public let what: String
+
+    init(_ spelling: String, _ what: String) {
+      self.spelling = spelling
+      self.what = what
+    }
+  }
+
+  init(_ place: String, _ kind: String, _ what: String, _ options: [Option] = [], eg: String) {
+    self.place = place
+    self.kind = kind
+    self.what = what
+    self.options = options
+    example = eg
+  }
+
+  /// What a place in the chain is for, as a phrase.
+  public static func purpose(of place: String) -> String {
+    switch place {
+    case "parse": return "how records are found in a connection's bytes"
+    case "checksum": return "what digest is computed, or compared with the one that came along"
+    default: return "where records go"
+    }
+  }
+
+  /// A value that works for the kind, or for the place when there is no such kind.
+  static func example(place: String, kind: String) -> String {
+    let there = all.filter { $0.place == place }
+    return (there.first { $0.kind == kind } ?? there[min(1, there.count - 1)]).example
+  }
+
   /// Every kind that ships, in the order of the chain.
-  public static let all: [StageHelp] = [
+  public static let all: [StageHelp] = parsers + checksums + sinks
+
+  private static let parsers = [
+    StageHelp("parse", "raw", "no records: the stream as it comes", eg: "raw"),
     StageHelp(
-      "--parse", "raw", "", "the stream as it comes, without records", "raw"),
+      "parse", "lines", "records end with a newline; the last one may lack it",
+      [Option("max=SIZE", "longer lines end the connection with a fault (64K)")],
+      eg: "lines:max=1M"),
     StageHelp(
-      "--parse", "lines", "max=SIZE (64K)",
-      "records end with a newline; max bounds a line, newline not counted", "lines:max=1M"),
+      "parse", "length", "each record after a number that says its length",
+      [
+        Option("bytes=1|2|4|8", "size of the number (4)"),
+        Option("endian=big|little", "its byte order (big)"),
+        Option("counted=no|yes", "whether it counts itself (no)"),
+        Option("max=SIZE", "longer records end the connection with a fault (16M)"),
+      ], eg: "length:bytes=4,endian=big"),
     StageHelp(
-      "--parse", "length", "bytes=1|2|4|8 (4), endian=big|little (big), counted, max=SIZE (16M)",
-      "records start with their length; counted: the length counts itself; max bounds the payload",
-      "length:bytes=4,endian=big"),
-    StageHelp("--parse", "fixed", "size=SIZE", "records of one size", "fixed:size=512"),
+      "parse", "fixed", "records of one size",
+      [Option("size=SIZE", "the size; must be given")], eg: "fixed:size=4K"),
     StageHelp(
-      "--parse", "wire", "max=SIZE (64M)", "the records of ingest-send", "wire"),
-    StageHelp("--checksum", "none", "", "payload is not looked at", "none"),
-    StageHelp(
-      "--checksum", "crc32c", "verify | expect=HEX",
-      "CRC-32C of each connection's payload; verify: of each wire record against its header; "
-        + "expect: the digest that every connection must have", "crc32c:verify"),
-    StageHelp(
-      "--checksum", "xxh3", "verify | expect=HEX", "the same with XXH3-64", "xxh3:verify"),
-    StageHelp("--sink", "null", "", "count the bytes and let them go", "null"),
-    StageHelp(
-      "--sink", "stdout", "bytes=all|payload (all)", "write to standard output",
-      "stdout:bytes=payload"),
-    StageHelp(
-      "--sink", "file",
-      "PATH, layout=each|one (each), bytes=all|payload (all), sync=close|none (close), "
-        + "carry=SIZE (1G), overwrite",
-      "write to a file for each connection, PATH a directory or a template (%c connection, "
-        + "%a address, %p port, %t thread, %% percent sign), or to one file for all",
-      "file:/data/in/%c.bin,overwrite"),
+      "parse", "wire", "records of ingest-send: sequence number, length and digest",
+      [Option("max=SIZE", "longer records end the connection with a fault (64M)")], eg: "wire"),
   ]
 
-  init(_ flag: String, _ kind: String, _ options: String, _ summary: String, _ example: String) {
-    self.flag = flag
-    self.kind = kind
-    self.options = options
-    self.summary = summary
-    self.example = example
-  }
+  private static let verify = Option(
+    "verify", "compare each record with the digest it carries (--parse wire)")
+  private static let expect = Option(
+    "expect=HEX", "the digest that each connection must come to, in hexadecimal digits")
 
-  /// A value that works for the kind, or for the flag when there is no such kind.
-  static func example(flag: String, kind: String) -> String {
-    let ofFlag = all.filter { $0.flag == flag }
-    return (ofFlag.first { $0.kind == kind } ?? ofFlag[min(1, ofFlag.count - 1)]).example
-  }
+  private static let checksums = [
+    StageHelp("checksum", "none", "nothing: payload is not looked at", eg: "none"),
+    StageHelp(
+      "checksum", "crc32c", "CRC-32C of each connection's payload", [verify, expect],
+      eg: "crc32c:verify"),
+    StageHelp(
+      "checksum", "xxh3", "XXH3 with 64 bits of each connection's payload", [verify, expect],
+      eg: "xxh3"),
+  ]
+
+  private static let bytes = Option(
+    "bytes=all|payload", "everything (all), or payloads without framing")
+
+  private static let sinks = [
+    StageHelp("sink", "null", "counts and lets go", eg: "null"),
+    StageHelp(
+      "sink", "file", "files, written from the memory that was received into",
+      [
+        Option(
+          "PATH", "a directory, or a name with %c (connection), %a %p (peer), %t (thread), %%"),
+        Option("layout=each|one", "a file for each connection (each), or one for all"),
+        bytes,
+        Option("overwrite=no|yes", "whether files that are there are replaced (no)"),
+        Option("sync=close|none", "fsync when a connection ends (close), or never"),
+        Option("carry=SIZE", "memory for records that span receives, with layout=one (1G)"),
+      ], eg: "file:/data/out,bytes=payload"),
+    StageHelp(
+      "sink", "stdout", "standard output; the result goes to standard error then", [bytes],
+      eg: "stdout:bytes=payload"),
+  ]
 }
