@@ -44,11 +44,13 @@ public struct RecordChain<
     assert(Int(lease.connection) < maxConnections)
     let slot = unsafe slots + Int(lease.connection)
     let area = batch.area
-    let end = Int(lease.length)
-    var cursor = 0
-    while cursor < end {
+    // 32 bits, and the test at the end (a lease is never empty): the compiler then sees that a
+    // framer which takes all there is needs no second turn.
+    let end = lease.length
+    var cursor: UInt32 = 0
+    repeat {
       let step = area.withBytes(of: lease) {
-        unsafe framer.next(&slot.pointee.framing, $0, at: cursor)
+        unsafe framer.next(&slot.pointee.framing, $0, at: Int(cursor))
       }
       let piece: Piece
       switch step {
@@ -62,18 +64,18 @@ public struct RecordChain<
       }
       if Check.readsPayload {
         let flaw = area.withBytes(of: lease) {
-          let start = cursor &+ Int(piece.lead)
+          let start = Int(cursor) &+ Int(piece.lead)
           return unsafe checksum.take(
             $0, payload: start..<start &+ Int(piece.payload), of: piece,
             slot: Int(lease.connection), expected: framer.expectation(slot.pointee.framing))
         }
         if let flaw { unsafe batch.report(slot.pointee.fault(flaw)) }
       }
-      sink.take(piece, of: lease, at: UInt32(truncatingIfNeeded: cursor), in: &batch)
+      sink.take(piece, of: lease, at: cursor, in: &batch)
       unsafe slot.pointee.add(piece)
       all.add(piece)
-      cursor &+= Int(piece.count)
-    }
+      cursor &+= piece.count
+    } while cursor < end
     return sink.finish(lease, in: &batch)
   }
 
