@@ -35,6 +35,12 @@ public struct ProvidedBuffers: ~Copyable {
     @usableFromInline var tail: UInt32
     @usableFromInline var inRing: UInt32
     @usableFromInline var freeTop: UInt32
+    #if DEBUG
+      /// Follows every buffer in debug builds, and ends the process when one is lost or doubled.
+      @usableFromInline let ledger: UnsafeMutablePointer<Ledger>
+      /// The batch that new claims are noted under.
+      public var batch: UInt64 = 0
+    #endif
 
     @usableFromInline @unsafe
     init(
@@ -52,6 +58,10 @@ public struct ProvidedBuffers: ~Copyable {
       tail = 0
       inRing = 0
       freeTop = layout.bufferCount
+      #if DEBUG
+        unsafe ledger = UnsafeMutablePointer<Ledger>.allocate(capacity: 1)
+        unsafe ledger.initialize(to: Ledger(layout: layout))
+      #endif
     }
 
     /// Whether ``publish()`` would put a buffer into the ring.
@@ -69,12 +79,15 @@ public struct ProvidedBuffers: ~Copyable {
     @usableFromInline var place: UInt32
     @usableFromInline var left: UInt32
     @usableFromInline let more: Bool
+    /// Only the ledger of debug builds asks.
+    @usableFromInline let connection: UInt32
 
     @inlinable @inline(__always)
-    init(place: UInt32, left: UInt32, more: Bool) {
+    init(place: UInt32, left: UInt32, more: Bool, connection: UInt32) {
       self.place = place
       self.left = left
       self.more = more
+      self.connection = connection
     }
 
     /// Bytes of the completion that are not claimed yet.
@@ -121,6 +134,10 @@ public struct ProvidedBuffers: ~Copyable {
     unsafe view.claims.deallocate()
     unsafe view.used.deallocate()
     unsafe view.free.deallocate()
+    #if DEBUG
+      unsafe view.ledger.deinitialize(count: 1)
+      unsafe view.ledger.deallocate()
+    #endif
   }
 }
 
@@ -129,10 +146,12 @@ public struct ProvidedBuffers: ~Copyable {
 extension ProvidedBuffers.View {
   /// Starts on a completion that filled `bytes` beginning with `buffer`; `more` is BUF_MORE.
   @inlinable @inline(__always)
-  public func walk(buffer: UInt16, bytes: UInt32, more: Bool) -> ProvidedBuffers.Walk {
+  public func walk(
+    buffer: UInt16, bytes: UInt32, more: Bool, connection: UInt32 = 0
+  ) -> ProvidedBuffers.Walk {
     invariant(UInt32(buffer) < layout.bufferCount, "a buffer id of the ring")
     return ProvidedBuffers.Walk(
-      place: UInt32(unsafe slot[Int(buffer)]), left: bytes, more: more)
+      place: UInt32(unsafe slot[Int(buffer)]), left: bytes, more: more, connection: connection)
   }
 
   /// Claims the next stretch of the walk: an offset in the area and its length.
@@ -146,6 +165,14 @@ extension ProvidedBuffers.View {
     walk.left &-= length
     walk.place &+= 1
     let end = start &+ length
+    let offset = layout.offset(of: UInt32(truncatingIfNeeded: buffer)) &+ UInt64(start)
+    #if DEBUG
+      unsafe ledger.pointee.leased(
+        offset: offset, length: length, connection: walk.connection, batch: batch)
+      if end == size || (walk.left == 0 && !walk.more) {
+        unsafe ledger.pointee.retired(UInt32(buffer))
+      }
+    #endif
     if end == size || (walk.left == 0 && !walk.more) {
       // The kernel is through with the buffer: its claim becomes the lease's.
       unsafe used[buffer] = 0
@@ -154,7 +181,7 @@ extension ProvidedBuffers.View {
       unsafe used[buffer] = end
       unsafe claims[buffer] &+= 1
     }
-    return (layout.offset(of: UInt32(truncatingIfNeeded: buffer)) &+ UInt64(start), length)
+    return (offset, length)
   }
 
   /// Gives one claim on the buffer at `offset` up.
@@ -162,6 +189,14 @@ extension ProvidedBuffers.View {
   public mutating func release(_ offset: UInt64) {
     let buffer = layout.buffer(at: offset)
     invariant(buffer < layout.bufferCount, "an offset of the area")
+    #if DEBUG
+      unsafe ledger.pointee.returned(offset)
+    #endif
+    drop(buffer)
+  }
+
+  @inlinable @inline(__always)
+  mutating func drop(_ buffer: UInt32) {
     let left = unsafe claims[Int(buffer)] &- 1
     invariant(left != .max, "a buffer was given back twice")
     unsafe claims[Int(buffer)] = left
@@ -174,9 +209,12 @@ extension ProvidedBuffers.View {
   /// Takes back a buffer that the kernel consumed without filling it (an ended receive).
   public mutating func retireEmpty(buffer: UInt16) {
     invariant(UInt32(buffer) < layout.bufferCount, "a buffer id of the ring")
+    #if DEBUG
+      unsafe ledger.pointee.retired(UInt32(buffer))
+    #endif
     unsafe used[Int(buffer)] = 0
     inRing &-= 1
-    release(layout.offset(of: UInt32(buffer)))
+    drop(UInt32(buffer))
   }
 
   /// Puts free buffers into the ring and makes them visible to the kernel with one release.
@@ -195,6 +233,9 @@ extension ProvidedBuffers.View {
       unsafe order[Int(place)] = buffer
       unsafe slot[Int(buffer)] = UInt16(truncatingIfNeeded: place)
       unsafe claims[Int(buffer)] = 1
+      #if DEBUG
+        unsafe ledger.pointee.posted(UInt32(buffer))
+      #endif
       tail &+= 1
       inRing &+= 1
     } while freeTop != 0 && inRing < postLimit

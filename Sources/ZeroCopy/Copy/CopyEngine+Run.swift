@@ -44,6 +44,9 @@ extension CopyEngine {
     let ready = ring.completions.available()
     // In locals, so that the loop need not reload them after each store through a pointer.
     var view = buffers.view
+    #if DEBUG
+      view.batch = counters.batches
+    #endif
     var index: UInt32 = 0
     while index != ready {
       let entry = unsafe ring.completions.entry(index)
@@ -80,7 +83,7 @@ extension CopyEngine {
     if wanted { table[slot].bytes &+= UInt64(bytes) }
     var walk = view.walk(
       buffer: UInt16(truncatingIfNeeded: flags &>> UInt32(IK_CQE_BUFFER_SHIFT)), bytes: bytes,
-      more: flags & UInt32(IK_CQE_F_BUF_MORE) != 0)
+      more: flags & UInt32(IK_CQE_F_BUF_MORE) != 0, connection: slot)
     repeat {
       let (offset, length) = view.claim(&walk)
       if !wanted || batch.refused {
