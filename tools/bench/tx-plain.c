@@ -1,0 +1,135 @@
+// The sender that every receiver is measured with: send() of one hot buffer over one TCP
+// connection. Ends when the receiver has taken everything and closed.
+//
+// It also watches: after a warm-up, for the given time, it notes bytes, the clock, what the machine's
+// CPUs and the receiver used. So every receiver is measured alike, in its steady state: the first
+// tenths of a second go into memory that a virtual machine has to get from its host first.
+#include "bench.h"
+
+#include <dirent.h>
+
+enum { MAX_CPUS = 64 };
+
+// A moment of the watch, in nanoseconds since some start.
+struct moment {
+  uint64_t at, bytes, idle[MAX_CPUS], stolen, receiver, sender;
+  int cpus;
+};
+
+// Idle and iowait of each CPU; the kernel keeps these two exactly, user and system it samples.
+static void read_machine(struct moment *m) {
+  FILE *stat = fopen("/proc/stat", "r");
+  if (!stat) die("/proc/stat");
+  uint64_t tick = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+  char line[512];
+  while (fgets(line, sizeof line, stat)) {
+    unsigned cpu;
+    unsigned long long user, nice, system, idle, iowait, irq, softirq, steal;
+    if (sscanf(line, "cpu%u %llu %llu %llu %llu %llu %llu %llu %llu", &cpu, &user, &nice, &system,
+               &idle, &iowait, &irq, &softirq, &steal) != 9 || cpu >= MAX_CPUS)
+      continue;
+    m->idle[cpu] = (idle + iowait) * tick;
+    m->stolen += steal * tick;
+    if ((int)cpu >= m->cpus) m->cpus = (int)cpu + 1;
+  }
+  fclose(stat);
+}
+
+// CPU time of all threads of a process; 0 where it is gone.
+static uint64_t read_process(const char *pid) {
+  char path[300];
+  uint64_t sum = 0;
+  snprintf(path, sizeof path, "/proc/%s/task", pid);
+  DIR *tasks = opendir(path);
+  if (!tasks) return 0;
+  for (struct dirent *task; (task = readdir(tasks));) {
+    unsigned long long ran;
+    snprintf(path, sizeof path, "/proc/%s/task/%.20s/schedstat", pid, task->d_name);
+    FILE *file = task->d_name[0] == '.' ? NULL : fopen(path, "r");
+    if (!file) continue;
+    if (fscanf(file, "%llu", &ran) == 1) sum += ran;
+    fclose(file);
+  }
+  closedir(tasks);
+  return sum;
+}
+
+static struct moment look(uint64_t bytes, const char *receiver) {
+  struct moment m = {.at = now_ns(), .bytes = bytes};
+  read_machine(&m);
+  m.receiver = receiver ? read_process(receiver) : 0;
+  m.sender = read_process("self");
+  return m;
+}
+
+static void print_window(const struct moment *from, const struct moment *to) {
+  double wall = (double)(to->at - from->at) / 1e9;
+  printf("{\"bytes\":%llu,\"seconds\":%.6f,\"stolen\":%.3f,\"receiver\":%.6f,\"sender\":%.6f,"
+         "\"busy\":[",
+         (unsigned long long)(to->bytes - from->bytes), wall,
+         (double)(to->stolen - from->stolen) / 1e9, (double)(to->receiver - from->receiver) / 1e9,
+         (double)(to->sender - from->sender) / 1e9);
+  for (int cpu = 0; cpu < to->cpus; cpu++) {
+    double busy = wall - (double)(to->idle[cpu] - from->idle[cpu]) / 1e9;
+    printf("%s%.3f", cpu ? "," : "", busy > 0 ? busy : 0);
+  }
+  printf("]}");
+}
+
+int main(int argc, char **argv) {
+  const char *address = "127.0.0.1", *port = "5301", *congestion = NULL;
+  size_t length = 128 << 10;
+  uint64_t limit = UINT64_MAX;
+  double duration = 1, warm_up = 0;
+  const char *receiver = NULL;
+  int cpu = -1;
+  for (int option; (option = getopt(argc, argv, "a:p:l:n:t:w:r:C:c:")) != -1;) {
+    switch (option) {
+      case 'a': address = optarg; break;
+      case 'p': port = optarg; break;
+      case 'l': length = size_of(optarg); break;
+      case 'n': limit = size_of(optarg); break;
+      case 't': duration = atof(optarg); break;
+      case 'w': warm_up = atof(optarg); break;
+      case 'r': receiver = optarg; break;
+      case 'C': congestion = optarg; break;
+      case 'c': cpu = atoi(optarg); break;
+      default:
+        fprintf(stderr, "usage: tx-plain -a ADDRESS -p PORT [-l LENGTH] [-t SECONDS | -n BYTES]\n"
+                        "  [-w WARM_UP_SECONDS] [-r RECEIVER_PID] [-C CONGESTION] [-c CPU]\n");
+        return 2;
+    }
+  }
+  if (limit != UINT64_MAX) duration = 1e6;
+  pin(cpu);
+  unsigned char *buffer = map_memory(length, 0);
+  int fd = connect_to(address, port, SOCK_STREAM, congestion, 0);
+
+  uint64_t bytes = 0, calls = 0;
+  struct usage from = usage_now();
+  uint64_t warm = from.wall_ns + (uint64_t)(warm_up * 1e9);
+  uint64_t until = warm + (uint64_t)(duration * 1e9);
+  struct moment start = {0}, end = {0};
+  for (uint64_t now = from.wall_ns; bytes < limit && now < until; now = now_ns()) {
+    if (!start.at && now >= warm) start = look(bytes, receiver);
+    size_t wanted = limit - bytes < length ? (size_t)(limit - bytes) : length;
+    ssize_t sent = send(fd, buffer, wanted, MSG_NOSIGNAL);
+    calls++;
+    if (sent < 0) die("send");
+    bytes += (uint64_t)sent;
+  }
+  end = look(bytes, receiver);
+  shutdown(fd, SHUT_WR);
+  struct timeval patience = {.tv_sec = 10};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  char rest[64];
+  while (recv(fd, rest, sizeof rest, 0) > 0) continue;
+  struct usage to = usage_now();
+  printf("{\"window\":");
+  print_window(&start, &end);
+  printf(",\"run\":");
+  fflush(stdout);
+  result("tx-plain", bytes, from, to, ",\"calls\":%llu", (unsigned long long)calls);
+  printf("}\n");
+  return 0;
+}
