@@ -87,20 +87,26 @@ class Program:
         file.seek(0)
         return file.read().decode("utf-8", "replace")
 
-    def listening(self, port, seconds=10):
-        """Waits until the program listens on a TCP port."""
-        wanted = f":{port:04X} "
+    def listens(self, port, kind):
+        """Whether a socket of this program's network namespace is bound to a port."""
+        state = "0A" if kind == "tcp" else "07"
+        for name in (kind, kind + "6"):
+            try:
+                with open(f"/proc/{self.pid}/net/{name}", encoding="ascii") as table:
+                    for line in table:
+                        word = line.split()
+                        if word[3] == state and word[1].endswith(f":{port:04X}"):
+                            return True
+            except OSError:
+                pass
+        return False
+
+    def listening(self, port, kind, seconds=10):
+        """Waits until the program listens on a port."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            for name in ("tcp", "tcp6"):
-                try:
-                    with open(f"/proc/{self.pid}/net/{name}", encoding="ascii") as table:
-                        for line in table:
-                            word = line.split()
-                            if word[3] == "0A" and (word[1] + " ").endswith(wanted):
-                                return
-                except OSError:
-                    pass
+            if self.listens(port, kind):
+                return
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 break
             time.sleep(0.005)
@@ -141,16 +147,16 @@ class Program:
             raise Failed(f"{' '.join(self.shown)}: no JSON on stdout: {error}\n{text[:400]}")
 
 
-def once(receiver, sender, port, seconds):
+def once(receiver, sender, port, seconds, kind="tcp"):
     """Runs both ends once. Each is (command, namespace, cpu); receiver may be None.
 
-    The word RXPID of the sender's command becomes the receiver's process number.
+    A receiver of datagrams (kind udp) knows no end and is told. The word RXPID of the sender's command becomes the receiver's process number.
     """
     rx = tx = None
     try:
         if receiver:
             rx = Program(*receiver)
-            rx.listening(port)
+            rx.listening(port, kind)
             time.sleep(0.05)
         command, *place = sender
         if rx:
@@ -158,6 +164,8 @@ def once(receiver, sender, port, seconds):
         foreign, before = others(), machine()
         tx = Program(command, *place)
         tx_cpu = tx.finish(seconds)
+        if rx and kind == "udp":
+            rx.process.terminate()
         rx_cpu = rx.finish(seconds) if rx else 0.0
         after = machine()
         foreign = others() - foreign
@@ -175,7 +183,7 @@ def once(receiver, sender, port, seconds):
             "rx_cpu": rx_cpu,
             "tx": tx.json() if tx.text(tx.out).strip() else {},
             "tx_text": tx.text(tx.err),
-            "rx": rx.json() if rx else {},
+            "rx": rx.json() if rx and rx.text(rx.out).strip() else {},
             "commands": [" ".join(p.shown) for p in (rx, tx) if p],
         }
     finally:
@@ -201,16 +209,19 @@ def quiet(threshold, patience, say):
         say(f"waiting: other processes use {share:.0%} of a CPU")
 
 
-def measured(receiver, sender, port, seconds, threshold=0.06, tries=6, patience=20, say=None):
-    """Runs once the machine is quiet, and again, up to `tries` times, when it did not stay so.
+def measured(start, threshold, tries, patience, say, accept=lambda run: True):
+    """Calls start(), which makes a run, once the machine is quiet; again when it did not stay so or
+    the run is not accepted, up to `tries` times.
 
     Says how often in `repeats`. The last one is kept, and marked, when none was clean.
     """
     for attempt in range(tries):
-        quiet(threshold, patience, say or (lambda text: None))
-        run = once(receiver, sender, port, seconds)
+        quiet(threshold, patience, say)
+        run = start()
         run["repeats"] = attempt
         run["clean"] = clean(run, threshold)
-        if run["clean"]:
+        run["accepted"] = run["clean"] and accept(run)
+        if run["accepted"]:
             break
+        say("once more: " + ("others disturbed it" if not run["clean"] else "cold memory"))
     return run

@@ -3,16 +3,43 @@
 //   rx-plain   into one hot buffer
 //   rx-lowat   woken per MiB (SO_RCVLOWAT), into a pool, as one who keeps the data would
 //   rx-trunc   the same without the copy (MSG_TRUNC): what would be left if copying were free
+//   rx-udp     takes datagrams and throws them away, until told to end (SIGTERM): the far end of
+//              senders that are measured over a wire
 //
 // One program; the name it is called by chooses.
 #include "bench.h"
 
 #include <isa-l.h>
+#include <signal.h>
+
+static volatile sig_atomic_t ended;
+
+static void end(int number) {
+  (void)number;
+  ended = 1;
+}
+
+static int discard_datagrams(const char *address, const char *port) {
+  struct addrinfo *at = resolve(address, port, SOCK_DGRAM);
+  int fd = socket(at->ai_family, SOCK_DGRAM, 0);
+  if (fd < 0) die("socket");
+  if (bind(fd, at->ai_addr, at->ai_addrlen)) die("bind");
+  sigaction(SIGTERM, &(struct sigaction){.sa_handler = end}, NULL);
+  static unsigned char buffer[64 << 10];
+  uint64_t bytes = 0, calls = 0;
+  struct usage from = usage_now();
+  while (!ended) {
+    ssize_t got = recv(fd, buffer, sizeof buffer, MSG_TRUNC);
+    if (got > 0) bytes += (uint64_t)got, calls++;
+  }
+  result("rx-udp", bytes, from, usage_now(), ",\"calls\":%llu", (unsigned long long)calls);
+  return 0;
+}
 
 static void usage(void) {
   fprintf(stderr,
-          "usage: rx-plain|rx-lowat|rx-trunc -a ADDRESS -p PORT [-b BUFFER] [-W POOL] "
-          "[-L LOWAT] [-R SO_RCVBUF] [-k (CRC32C of all)] [-c CPU]\n");
+          "usage: rx-plain|rx-lowat|rx-trunc|rx-udp -a ADDRESS -p PORT [-b BUFFER] "
+          "[-W POOL] [-L LOWAT] [-R SO_RCVBUF] [-k (CRC32C of all)] [-c CPU]\n");
   exit(2);
 }
 
@@ -40,6 +67,7 @@ int main(int argc, char **argv) {
   }
   if (pool < buffer) pool = buffer;
   pin(cpu);
+  if (!strcmp(program, "rx-udp")) return discard_datagrams(address, port);
   unsigned char *memory = map_memory(pool, 0);
   int fd = accept_one(listen_at(address, port, receive_buffer));
   set_low_water(fd, low_water);
