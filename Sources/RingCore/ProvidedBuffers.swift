@@ -165,10 +165,10 @@ extension ProvidedBuffers.View {
     walk.left &-= length
     walk.place &+= 1
     let end = start &+ length
-    let offset = layout.offset(of: UInt32(truncatingIfNeeded: buffer)) &+ UInt64(start)
     #if DEBUG
       unsafe ledger.pointee.leased(
-        offset: offset, length: length, connection: walk.connection, batch: batch)
+        offset: layout.offset(of: UInt32(buffer)) &+ UInt64(start), length: length,
+        connection: walk.connection, batch: batch)
       if end == size || (walk.left == 0 && !walk.more) {
         unsafe ledger.pointee.retired(UInt32(buffer))
       }
@@ -181,7 +181,7 @@ extension ProvidedBuffers.View {
       unsafe used[buffer] = end
       unsafe claims[buffer] &+= 1
     }
-    return (offset, length)
+    return (layout.offset(of: UInt32(truncatingIfNeeded: buffer)) &+ UInt64(start), length)
   }
 
   /// Gives one claim on the buffer at `offset` up.

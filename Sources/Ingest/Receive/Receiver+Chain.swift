@@ -14,21 +14,35 @@ extension Receiver {
     try self.init(configuration, body: Receiver.body(plan), remarks: remarks)
   }
 
+  // The switches stand here and the parts are concrete where they meet: only then does the compiler
+  // make a loop for each combination. tools/gates/hotpath looks for those loops in the binary.
+
   private static func body(_ plan: ChainPlan) -> QueueThread.Body {
-    plan.chain.accept(BodyMaker(sink: plan.chain.sink, recordBound: plan.chain.parse.recordBound))
+    switch plan.chain.parse {
+    case .raw: return computed(RawFramer(), plan)
+    case .lines(let framer): return computed(framer, plan)
+    case .length(let framer): return computed(framer, plan)
+    case .fixed(let framer): return computed(framer, plan)
+    case .wire(let framer):
+      guard case .verify(let kind) = plan.chain.checksum else { return computed(framer, plan) }
+      return sunk(framer, plan) { VerifyChecksum(kind, maxConnections: $0) }
+    }
   }
-}
 
-/// Puts framer, checksum and sink together where their types are known.
-private struct BodyMaker: ChainVisitor {
-  let sink: SinkSpecification
-  let recordBound: Int?
+  private static func computed<F: Framer>(_ framer: F, _ plan: ChainPlan) -> QueueThread.Body {
+    switch plan.chain.checksum {
+    case .compute(let kind, let expected):
+      return sunk(framer, plan) { ComputeChecksum(kind, expected: expected, maxConnections: $0) }
+    case .none, .verify:  // to verify what carries no digest was refused with the spelling
+      return sunk(framer, plan) { _ in NoChecksum() }
+    }
+  }
 
-  func visit<F: Framer, C: Checksum & ~Copyable & SendableMetatype>(
-    _ framer: F, checksum: @escaping @Sendable (Int) -> C
+  private static func sunk<F: Framer, C: Checksum & ~Copyable & SendableMetatype>(
+    _ framer: F, _ plan: ChainPlan, _ checksum: @escaping @Sendable (Int) -> C
   ) -> QueueThread.Body {
-    let bound = recordBound
-    switch sink {
+    let bound = plan.chain.parse.recordBound
+    switch plan.chain.sink {
     case .null:
       return chain(framer, checksum) { _ throws(SinkError) in NullSink() }
     case .stdout(let bytes):
@@ -44,7 +58,7 @@ private struct BodyMaker: ChainVisitor {
     }
   }
 
-  private func chain<
+  private static func chain<
     F: Framer, C: Checksum & ~Copyable & SendableMetatype, S: Sink & ~Copyable & SendableMetatype
   >(
     _ framer: F, _ checksum: @escaping @Sendable (Int) -> C,

@@ -38,8 +38,9 @@ extension CopyEngine {
     shared.publish(counters)
   }
 
-  /// Handles every completion that is ready, in order.
-  @inlinable
+  /// Handles every completion that is ready, in order. Not inlined, so that it stands under its own
+  /// name in the binary, where tools/gates/hotpath looks for it.
+  @inlinable @inline(never)
   mutating func runBatch<S: Stage & ~Copyable>(_ stage: inout S) {
     let ready = ring.completions.available()
     // In locals, so that the loop need not reload them after each store through a pointer.
