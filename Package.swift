@@ -59,7 +59,7 @@ let package = Package(
     .target(
       name: "CommandSupport",
       dependencies: [
-        "Ingest", "RingCore", "CIngestKernel",
+        "Ingest", "Stages", "RingCore", "CIngestKernel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

@@ -5,13 +5,20 @@ import Testing
   /// Each is refused with exit code 2 and says what was expected.
   @Test(
     arguments: [
-      ("ingest", ["--port", "99999"], "--port 99999: expected a whole number from 0 to 65535"),
+      (
+        "ingest", ["--port", "99999"],
+        "--port: expected a whole number from 0 to 65535, found 99999"
+      ),
       ("ingest", ["--prt", "1"], "--port"),
-      ("ingest", ["--buffer", "3K"], "--buffer 3K: expected a power of two"),
+      ("ingest", ["--buffer", "3K"], "--buffer: expected a power of two"),
       ("ingest", ["--min-wait", "2h"], "microseconds"),
       ("ingest", ["--memory", "gold"], "\"pages\", \"thp\""),
       ("ingest", ["--cpus", "3-1"], "[1, 3]"),
       ("ingest", ["-t", "soon"], "seconds"),
+      ("ingest", ["--parse", "words"], "--parse: \"words\": "),
+      ("ingest", ["--parse", "lines:max=much"], "max=much is no size"),
+      ("ingest", ["--sink", "flie:/x"], "file"),
+      ("ingest", ["--checksum", "crc32c:verify", "--parse", "lines"], "--parse wire"),
       ("ingest", ["-4", "-6"], "together"),
       ("ingest", ["--json", "--json-stream"], "together"),
       ("ingest", ["--format", "x"], "k, m, g, t"),
@@ -41,6 +48,7 @@ import Testing
       ("[1]", ":1: expected an object", "a list"),
       ("{ command: \"ingest-send\" }", ":1: command: this file is for", "ingest-send"),
       ("{ /* a\n comment */ sink: 5 }", ":2: sink: expected", "found 5"),
+      ("{\n  parse: 'lenght' }", ":2: parse: \"lenght\": ", "length"),
     ])
   func configurationErrorSaysWhere(text: String, place: String, detail: String) throws {
     let path = try RunningCommand.temporaryFile(text)

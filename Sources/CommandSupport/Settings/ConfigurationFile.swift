@@ -62,7 +62,7 @@ package struct ConfigurationFile {
       guard let value = object[setting.key] else { continue }
       guard setting.write(&root, value) else {
         throw failure(
-          prefix + setting.key, "expected \(setting.expected), found \(value.shown)", remedy: nil)
+          prefix + setting.key, setting.refusal(value), remedy: nil)
       }
     }
   }

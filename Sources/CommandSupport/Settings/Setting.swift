@@ -1,3 +1,5 @@
+import Stages
+
 /// One key of a configuration: how a file or a flag sets it, and what it must be.
 ///
 /// The same description serves the file, the flag and the printed configuration, so that the three
@@ -10,6 +12,8 @@ package struct Setting<Root>: Sendable {
   package let read: @Sendable (Root) -> JSONValue
   /// Takes a value; false where it is not what is expected.
   package let write: @Sendable (inout Root, JSONValue) -> Bool
+  /// What is wrong with a value that was refused, as the end of a sentence about it.
+  package let refusal: @Sendable (JSONValue) -> String
   /// What the text of a flag means as a value of a file.
   package let lift: @Sendable (String) -> JSONValue
 
@@ -17,13 +21,15 @@ package struct Setting<Root>: Sendable {
     _ key: String, _ expected: String,
     read: @escaping @Sendable (Root) -> JSONValue,
     write: @escaping @Sendable (inout Root, JSONValue) -> Bool,
-    lift: @escaping @Sendable (String) -> JSONValue = { .string($0) }
+    lift: @escaping @Sendable (String) -> JSONValue = { .string($0) },
+    refusal: (@Sendable (JSONValue) -> String)? = nil
   ) {
     self.key = key
     self.expected = expected
     self.read = read
     self.write = write
     self.lift = lift
+    self.refusal = refusal ?? { "expected \(expected), found \($0.shown)" }
   }
 }
 
@@ -37,6 +43,32 @@ extension Setting {
         guard case .string(let text) = value, !text.isEmpty else { return false }
         root[keyPath: path] = text
         return true
+      })
+  }
+
+  /// A stage's spelling; `read` throws what is wrong with one.
+  static func stage<Specification>(
+    _ key: String, _ path: any Path<String>,
+    _ read: @escaping @Sendable (String) throws(SpecificationError) -> Specification
+  ) -> Setting {
+    let expected = "a stage such as those that `ingest stages` lists"
+    return Setting(
+      key, expected, read: { .string($0[keyPath: path]) },
+      write: { root, value in
+        guard case .string(let text) = value, (try? read(text)) != nil else { return false }
+        root[keyPath: path] = text
+        return true
+      },
+      refusal: { value in
+        guard case .string(let text) = value else {
+          return "expected \(expected), found \(value.shown)"
+        }
+        do throws(SpecificationError) {
+          _ = try read(text)
+          return "expected \(expected)"
+        } catch {
+          return "\(value.shown): \(error.problem); \(error.remedy)"
+        }
       })
   }
 

@@ -1,4 +1,5 @@
 package import Ingest
+import Stages
 
 extension Setting<ReceiveConfiguration> {
   /// Every key of a receiver's configuration.
@@ -11,9 +12,13 @@ extension Setting<ReceiveConfiguration> {
       .choice("family", \.family),
       .count("threads", \.threads, in: 1...256),
       .cpus("cpus", \.cpus),
-      .text("parse", \.parse, "a parse stage such as \"lines\" (see `ingest stages`)"),
-      .text("checksum", \.checksum, "a checksum stage such as \"crc32c\" (see `ingest stages`)"),
-      .text("sink", \.sink, "a sink such as \"file:/data/out\" (see `ingest stages`)"),
+      .stage("parse", \.parse) { text throws(SpecificationError) in
+        try ParseSpecification(text)
+      },
+      .stage("checksum", \.checksum) { text throws(SpecificationError) in
+        try ChecksumSpecification(text)
+      },
+      .stage("sink", \.sink) { text throws(SpecificationError) in try SinkSpecification(text) },
       .size("area", \.area, in: (64 << 10)...(1 << 40)),
       .size("buffer", \.buffer, in: 4096...(64 << 20), powerOfTwo: true),
       .choice("memory", \.memory),
@@ -87,7 +92,7 @@ extension Array {
       guard let setting = first(where: { $0.key == override.key }) else { continue }
       guard setting.write(&root, setting.lift(override.text)) else {
         throw IngestError(
-          .usage, "\(override.flag) \(override.text): expected \(setting.expected)")
+          .usage, "\(override.flag): \(setting.refusal(setting.lift(override.text)))")
       }
     }
   }
