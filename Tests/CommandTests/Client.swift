@@ -53,3 +53,19 @@ extension RunningCommand {
     throw Failure(text: "no port in:\n\(out)\n\(error)")
   }
 }
+
+/// A port of 127.0.0.1 that nobody listened on a moment ago.
+func freePort() throws -> UInt16 {
+  var at = ik_endpoint()
+  at.family = UInt16(AF_INET)
+  at.address = (127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+  let descriptor = unsafe ik_listen(&at, 1, 0, 0, nil)
+  guard descriptor >= 0 else { throw RunningCommand.Failure(text: "listen: \(-descriptor)") }
+  defer { close(descriptor) }
+  guard unsafe ik_endpoint_of(descriptor, 0, &at) == 0 else {
+    throw RunningCommand.Failure(text: "getsockname")
+  }
+  return at.port
+}
+
+func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }

@@ -51,6 +51,10 @@ package final class ConnectionLog {
       return (.verificationFailed, "verification failed: \(plural(faults, "fault"))\(first)")
     }
     let reset = max(counters.reset, lost)
+    // A fault whose event found no place in the queue may have been of any kind.
+    if faults > reporter.faults.count {
+      return (.verificationFailed, "\(plural(faults, "fault")), too many to be told apart\(first)")
+    }
     if !severities.isEmpty || reset > 0 || counters.refused > 0 {
       let parts = [
         (reset, "\(plural(reset, "connection")) broke off"),

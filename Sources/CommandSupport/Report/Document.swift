@@ -64,6 +64,7 @@ package struct FaultList: Encodable, Sendable {
 /// What a receiver came to.
 package struct ReceivePart: Encodable, Sendable {
   package var engine: String
+  package var sink: String
   package var elapsedSeconds: Double
   /// From the first byte to the last.
   package var busySeconds: Double
@@ -80,6 +81,7 @@ package struct ReceivePart: Encodable, Sendable {
   package init(_ report: ReceiveReport, perThread: [ReceiveCounters]) {
     let counters = report.counters
     engine = report.engine
+    sink = report.configuration.sink
     elapsedSeconds = report.elapsedSeconds
     busySeconds = report.busySeconds
     bitsPerSecond = busySeconds > 0 ? Double(counters.bytes) * 8 / busySeconds : 0

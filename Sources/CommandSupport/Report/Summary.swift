@@ -14,19 +14,30 @@ package enum Summary {
     ]
     lines.append(
       "receiver: \(plural(counters.accepted, "connection")), "
-        + "\(Units.count(Double(counters.records))) records, "
-        + "\(Units.fixed(part.copiedShare * 100, 0)) % copied by the kernel "
-        + "(engine \(part.engine)), "
-        + "\(cpu(part.cpuSecondsPerGB)), "
+        + "\(Units.count(Double(counters.records))) records, engine \(part.engine), "
+        + "\(Units.fixed(part.copiedShare * 100, 0)) % copied by the kernel")
+    lines.append(
+      "receiver: \(cpu(part.cpuSecondsPerGB)), "
         + "\(Units.fixed(part.entersPerGB, 0)) wake-ups and "
         + "\(Units.fixed(part.completionsPerGB, 0)) completions per GB")
-    if counters.sinkBytes > 0 {
-      lines.append("sink: \(Units.transfer(counters.sinkBytes).trimmed) written")
+    if counters.sinkBytes > 0 && part.sink != "null" {
+      lines.append(
+        "sink \(part.sink): \(Units.transfer(counters.sinkBytes).trimmed) written")
+    }
+    if counters.rejected > 0 {
+      lines.append(
+        "turned away: \(plural(counters.rejected, "connection")), because as many as "
+          + "--max-connections allows were open")
+    }
+    if counters.eventsDropped > 0 {
+      lines.append(
+        "\(plural(counters.eventsDropped, "event")) came too fast to be told one by one; the "
+          + "counters have them")
     }
     if counters.pauses > 0 {
       lines.append(
         "paused \(plural(counters.pauses, "time")) for want of free buffers: TCP held the senders "
-          + "back and nothing was dropped; a larger --area makes it rarer")
+          + "back, nothing was dropped")
     }
     return lines
   }
@@ -43,8 +54,9 @@ package enum Summary {
     lines.append(
       "sender: method \(part.method), \(Units.count(Double(counters.sends))) sends of "
         + "\(Units.fixed(average, 0)) bytes on average, "
-        + "\(Units.count(Double(counters.records))) records, \(zeroCopy(counters)), "
-        + "\(cpu(part.cpuSecondsPerGB)), \(plural(counters.retransmits, "retransmit"))")
+        + "\(Units.count(Double(counters.records))) records, \(cpu(part.cpuSecondsPerGB))")
+    lines.append(
+      "sender: \(zeroCopy(counters)), \(plural(counters.retransmits, "retransmit"))")
     for stream in part.streams.prefix(10) {
       if let failure = stream.failure {
         lines.append("stream \(stream.local) -> \(stream.remote) ended early: \(failure)")
