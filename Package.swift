@@ -15,7 +15,7 @@ let strict: [SwiftSetting] = [
 let package = Package(
   name: "ingest",
   products: [
-    .library(name: "Ingest", targets: ["Ingest"]),
+    .library(name: "Ingest", targets: ["Ingest", "RingCore"]),
     .executable(name: "ingest", targets: ["IngestCommand"]),
     .executable(name: "ingest-send", targets: ["IngestSendCommand"]),
   ],

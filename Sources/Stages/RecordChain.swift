@@ -41,7 +41,6 @@ public struct RecordChain<
   @inlinable @inline(__always)
   public mutating func take(_ lease: consuming Lease, in batch: inout Batch) -> Verdict {
     // `opened` checked the slot: leases come of opened connections only.
-    assert(Int(lease.connection) < maxConnections)
     let slot = unsafe slots + Int(lease.connection)
     let area = batch.area
     // 32 bits, and the test at the end (a lease is never empty): the compiler then sees that a

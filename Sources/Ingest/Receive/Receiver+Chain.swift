@@ -4,8 +4,9 @@ import Stages
 extension Receiver {
   /// A receiver with the chain that the configuration spells: parse, checksum, sink.
   ///
-  /// Every combination is a type of its own, compiled into one loop per combination; which one runs
-  /// is decided here, once. Errors: a spelling that cannot be followed, or a sink that cannot start.
+  /// Every combination is a type of its own, compiled into one loop per combination; which one
+  /// runs is decided here, once. Errors: a spelling that cannot be followed, or a sink that cannot
+  /// start.
   public convenience init(_ configuration: ReceiveConfiguration) throws(IngestError) {
     let plan = try ChainPlan(configuration)
     var configuration = configuration
