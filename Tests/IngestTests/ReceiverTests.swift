@@ -38,7 +38,7 @@ final class SharedCount: Sendable {
     configuration.port = 0
     configuration.area = 1 << 20
     configuration.maxConnections = 64
-    configuration.time = 30
+    configuration.time = 300
     return configuration
   }
 

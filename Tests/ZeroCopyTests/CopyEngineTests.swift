@@ -71,7 +71,7 @@ final class EngineRun: Sendable {
   ) throws {
     var limits = EngineControl.Limits()
     limits.connections = connections
-    limits.deadline = ik_clock_ns() + 30_000_000_000
+    limits.deadline = ik_clock_ns() + 300_000_000_000
     let control = EngineControl(limits: limits)
     var at = loopback(family)
     let listener = unsafe ik_listen(&at, 128, 0, 0, nil)

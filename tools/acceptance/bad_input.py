@@ -1,5 +1,6 @@
 """Bad input: a clear error, nothing lost, and the other connections go on."""
 import os
+import resource
 import socket
 import struct
 import subprocess
@@ -146,6 +147,30 @@ def a_slow_sender_and_a_thousand_idle_connections():
         # The slow sender's two bytes are a last line without its newline.
         equal(counters["bytes"], 200 * 1000 * len(line) + 2, "bytes received")
         return "1002 connections"
+
+
+@check
+def more_connections_than_descriptors():
+    """Peers beyond `ulimit -n` wait in the backlog until others end; nobody is lost."""
+    limit = 48
+    with Receiver(
+        "--parse", "lines", "--connections", 2 * limit,
+        limits={resource.RLIMIT_NOFILE: limit}
+    ) as receiver:
+        peers = [connect(receiver.port) for _ in range(2 * limit)]
+        for peer in peers:
+            peer.sendall(b"one line each\n")
+        time.sleep(0.5)
+        ticks = receiver.cpu_seconds()
+        time.sleep(1)
+        used = receiver.cpu_seconds() - ticks
+        require(used < 0.5, f"used {used:.2f} s of CPU in a second of waiting")
+        for peer in peers:
+            peer.close()
+        equal(receiver.finish(), 0, "exit code")
+        equal(receiver.counters["records"], 2 * limit, "lines")
+        require(receiver.counters["acceptFailures"] > 0, "descriptors never ran out")
+        return f"{receiver.counters['acceptFailures']} tries to accept failed, nobody was lost"
 
 
 @check

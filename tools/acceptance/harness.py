@@ -4,6 +4,7 @@ A check is a function registered with @check; it raises Failed, or returns a lin
 """
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -61,7 +62,7 @@ class Scratch:
 class Receiver:
     """`ingest` with --json-stream, on a port of the kernel's choosing."""
 
-    def __init__(self, *arguments, listen="127.0.0.1", stdout=None, environment=None):
+    def __init__(self, *arguments, listen="127.0.0.1", stdout=None, limits=None):
         command = [os.path.join(BIN, "ingest"), "run", "--port", "0", "--json-stream", "-i", "0"]
         if listen:
             command += ["--listen", listen]
@@ -73,7 +74,7 @@ class Receiver:
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.DEVNULL,
             stdout=stdout if talk_on_stderr else subprocess.PIPE, stderr=subprocess.PIPE,
-            env=environment)
+            preexec_fn=lambda: [resource.setrlimit(k, (v, v)) for k, v in (limits or {}).items()])
         self.changed = threading.Condition()
         self.readers = []
         talk = self.process.stderr if talk_on_stderr else self.process.stdout
@@ -132,6 +133,11 @@ class Receiver:
     def resident(self):
         with open(f"/proc/{self.process.pid}/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def signal(self, number=signal.SIGTERM):
         self.process.send_signal(number)

@@ -69,6 +69,7 @@ extension ReceiveCounters {
     rearms = engine.rearms
     accepted = engine.accepted
     rejected = engine.rejected
+    acceptFailures = engine.acceptFailures
     closed = engine.closed
     reset = engine.reset
     refused = engine.refused
@@ -94,6 +95,7 @@ extension ReceiveCounters {
     rearms += other.rearms
     accepted += other.accepted
     rejected += other.rejected
+    acceptFailures += other.acceptFailures
     closed += other.closed
     reset += other.reset
     refused += other.refused

@@ -27,6 +27,8 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   public var refused: UInt64 = 0
   /// Connections turned away because `maxConnections` were open.
   public var rejected: UInt64 = 0
+  /// Times that accepting failed for want of descriptors (`ulimit -n`) or memory.
+  public var acceptFailures: UInt64 = 0
   /// Bytes that arrived on connections after they were refused.
   public var discardedBytes: UInt64 = 0
   /// Faults reported by stages: digest mismatches, framing errors, sequence gaps.

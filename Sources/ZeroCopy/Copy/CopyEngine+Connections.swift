@@ -56,7 +56,7 @@ extension CopyEngine {
     }
     let now = batch.now
     var until = min(control.limits.deadline == 0 ? .max : control.limits.deadline, stopDeadline)
-    if accepting == .blocked { until = min(until, now &+ 100_000_000) }
+    if accepting == .blocked { until = min(until, acceptRetryAt) }
     if until != .max {
       let left = until > now ? until - now : 0
       wait.timeoutNanoseconds = min(wait.timeoutNanoseconds, left)
@@ -117,8 +117,10 @@ extension CopyEngine {
     guard result >= 0 else {
       switch -result {
       case EMFILE, ENFILE, ENOBUFS, ENOMEM:
-        // Tried again when a connection ends, or after a while.
+        // Tried again when a connection ends, or after a while; until then peers wait in the backlog.
         accepting = .blocked
+        acceptRetryAt = batch.now &+ CopyEngine.acceptRetry
+        counters.acceptFailures &+= 1
       case EINVAL, ECANCELED:
         accepting = .ended  // the listener was shut down
       default:
@@ -183,7 +185,7 @@ extension CopyEngine {
   mutating func checkRequests(stagePending: Int) -> Bool {
     let request = control.current
     if request == EngineControl.Request.abort.rawValue { return false }
-    if accepting == .blocked && !stopping { accepting = .wanted }
+    if accepting == .blocked && batch.now >= acceptRetryAt { accepting = .wanted }
     let due = control.limits.deadline != 0 && batch.now >= control.limits.deadline
     if due { control.ask(.stop) }
     if (due || request == EngineControl.Request.stop.rawValue) && !stopping { beginStop() }

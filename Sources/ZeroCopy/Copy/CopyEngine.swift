@@ -32,6 +32,8 @@ public struct CopyEngine: ~Copyable {
   @usableFromInline var toArm = ConnectionTable.Queue()
   @usableFromInline var paused = ConnectionTable.Queue()
   @usableFromInline var accepting = Accepting.wanted
+  /// When to accept again after the process ran out of descriptors or memory for it.
+  @usableFromInline var acceptRetryAt: UInt64 = 0
   @usableFromInline var wakerArmed = false
   @usableFromInline var stopping = false
   @usableFromInline var stopDeadline: UInt64 = .max
@@ -46,6 +48,8 @@ public struct CopyEngine: ~Copyable {
   /// A multishot receive posts a completion per buffer; one that finds no place ends the receive,
   /// which costs a re-arm, nothing else.
   static let completionEntries: UInt32 = 4096
+  /// Between two tries to accept when descriptors or memory ran out.
+  static let acceptRetry: UInt64 = 100_000_000
   /// After a stop was asked for: how long sockets that keep filling are drained.
   static let drainLimit: UInt64 = 2_000_000_000
 

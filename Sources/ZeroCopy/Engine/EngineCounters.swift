@@ -13,6 +13,8 @@ public struct EngineCounters: BitwiseCopyable, Sendable {
   public var rearms: UInt64 = 0
   public var accepted: UInt64 = 0
   public var rejected: UInt64 = 0
+  /// Times that accepting failed for want of descriptors or memory.
+  public var acceptFailures: UInt64 = 0
   public var closed: UInt64 = 0
   public var reset: UInt64 = 0
   public var refused: UInt64 = 0
