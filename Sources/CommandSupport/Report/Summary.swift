@@ -16,10 +16,13 @@ package enum Summary {
       "receiver: \(plural(counters.accepted, "connection")), "
         + "\(Units.count(Double(counters.records))) records, engine \(part.engine), "
         + "\(Units.fixed(part.copiedShare * 100, 0)) % copied by the kernel")
-    lines.append(
-      "receiver: \(cpu(part.cpuSecondsPerGB)), "
-        + "\(Units.fixed(part.entersPerGB, 0)) wake-ups and "
-        + "\(Units.fixed(part.completionsPerGB, 0)) completions per GB")
+    // Costs per GB of a few bytes would be start-up time, multiplied.
+    if counters.bytes >= 1 << 20 {
+      lines.append(
+        "receiver: \(cpu(part.cpuSecondsPerGB)), "
+          + "\(Units.fixed(part.entersPerGB, 0)) wake-ups and "
+          + "\(Units.fixed(part.completionsPerGB, 0)) completions per GB")
+    }
     if counters.sinkBytes > 0 && part.sink != "null" {
       lines.append(
         "sink \(part.sink): \(Units.transfer(counters.sinkBytes).trimmed) written")
