@@ -5,7 +5,8 @@ public import CIngestKernel
 public struct Connection: BitwiseCopyable, Sendable {
   /// The index of per-connection state; used again after the connection's end.
   public let slot: UInt32
-  /// Counts connections of this engine from 1; never used again.
+  /// Names one connection of the receiver: from 1 up, each thread in steps of its own; never used
+  /// again.
   public let serial: UInt64
   public let peer: Endpoint
 

@@ -19,6 +19,29 @@ import Testing
     #expect(result.error.contains("finished after 3000000 bytes"))
   }
 
+  /// The kernel spreads connections over the threads; a number still names one of them.
+  @Test func numbersOfConnectionsAreUniqueOverThreads() throws {
+    let receiver = try RunningCommand(
+      "ingest", ["-p", "0", "-V", "--threads", "3", "--connections", "24", "--json"])
+    let port = try receiver.port()
+    for _ in 0..<24 {
+      let client = try Client(port: port)
+      client.send([1])
+    }
+    let result = try receiver.finish()
+    #expect(result.code == 0, "\(result.error)")
+    guard case .array(let list)? = value(try object(result.out), "connections", "first") else {
+      Issue.record("no connections in \(result.out)")
+      return
+    }
+    var numbers: Set<UInt64> = []
+    for case .object(let connection) in list {
+      if case .whole(let number)? = connection["id"] { numbers.insert(number) }
+    }
+    #expect(list.count == 24)
+    #expect(numbers.count == 24)
+  }
+
   @Test(arguments: [SIGTERM, SIGINT])
   func firstSignalEndsWithTheResult(signal: Int32) throws {
     let receiver = try RunningCommand("ingest", ["-p", "0", "-V"])

@@ -129,6 +129,8 @@ final class QueueThread: Sendable {
     options.minimumWait = configuration.latency ? 0 : UInt32(configuration.minWait)
     options.maxConnections = configuration.maxConnections
     options.holdLimit = QueueThread.holdLimit
+    options.firstSerial = UInt64(index) + 1
+    options.serialStep = UInt64(configuration.threads)
     do {
       return try CopyEngine(
         options: options, listener: listener, control: control, shared: shared)

@@ -84,7 +84,8 @@ public struct CopyEngine: ~Copyable {
       postLimit: options.layout.bufferCount)
     batch = Batch(
       area: area.memory, submissions: ring.submissions, holdLimit: options.holdLimit)
-    table = ConnectionTable(capacity: options.maxConnections)
+    table = ConnectionTable(
+      capacity: options.maxConnections, firstSerial: options.firstSerial, step: options.serialStep)
     mode = choice.mode
     remark = choice.remark
     ringMemory = memory

@@ -15,6 +15,11 @@ public struct CopyEngineOptions: Sendable {
   /// Leases that stages may hold at a time.
   public var holdLimit: Int = 4096
 
+  /// Serial numbers of connections: the first, and the step to the next. Engines that work together
+  /// share the numbers out, so that each names one connection of the whole receiver.
+  public var firstSerial: UInt64 = 1
+  public var serialStep: UInt64 = 1
+
   public init(layout: AreaLayout) { self.layout = layout }
 
   public enum Mode: String, Sendable, CaseIterable {

@@ -53,11 +53,14 @@ public struct ConnectionTable: ~Copyable {
   @usableFromInline let entries: UnsafeMutablePointer<Entry>
   let freeSlots: UnsafeMutablePointer<UInt32>
   var freeCount: Int
-  var serial: UInt64 = 0
+  private var nextSerial: UInt64
+  private let serialStep: UInt64
 
   /// `capacity` connections at 80 bytes each.
-  public init(capacity: Int) {
+  public init(capacity: Int, firstSerial: UInt64 = 1, step: UInt64 = 1) {
     self.capacity = capacity
+    nextSerial = firstSerial
+    serialStep = step
     unsafe entries = UnsafeMutablePointer<Entry>.allocate(capacity: capacity)
     unsafe entries.initialize(repeating: Entry(), count: capacity)
     unsafe freeSlots = UnsafeMutablePointer<UInt32>.allocate(capacity: capacity)
@@ -75,12 +78,12 @@ public struct ConnectionTable: ~Copyable {
     guard freeCount > 0 else { return nil }
     freeCount -= 1
     open += 1
-    serial += 1
     let slot = unsafe freeSlots[freeCount]
     var entry = Entry()
     entry.state = .receiving
     entry.descriptor = descriptor
-    entry.connection = Connection(slot: slot, serial: serial, peer: peer)
+    entry.connection = Connection(slot: slot, serial: nextSerial, peer: peer)
+    nextSerial += serialStep
     unsafe entries[Int(slot)] = entry
     return slot
   }
