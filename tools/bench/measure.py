@@ -110,7 +110,6 @@ class Program:
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 break
             time.sleep(0.005)
-        self.stop()
         raise Failed(f"{' '.join(self.shown)}: does not listen on {port}\n{self.text(self.err)}")
 
     def finish(self, seconds):
@@ -122,7 +121,6 @@ class Program:
             if pid == 0:
                 time.sleep(0.002)
         if pid == 0:
-            self.stop()
             raise Failed(f"{' '.join(self.shown)}: still running after {seconds} s")
         self.process.returncode = os.waitstatus_to_exitcode(status)
         if self.process.returncode != 0:
@@ -138,6 +136,8 @@ class Program:
                 self.process.wait()
             except ProcessLookupError:
                 pass
+        self.out.close()
+        self.err.close()
 
     def json(self):
         text = self.text(self.out)
@@ -150,7 +150,8 @@ class Program:
 def once(receiver, sender, port, seconds, kind="tcp"):
     """Runs both ends once. Each is (command, namespace, cpu); receiver may be None.
 
-    A receiver of datagrams (kind udp) knows no end and is told. The word RXPID of the sender's command becomes the receiver's process number.
+    A receiver of datagrams (kind udp) knows no end and is told. The word RXPID of the sender's
+    command becomes the receiver's process number.
     """
     rx = tx = None
     try:

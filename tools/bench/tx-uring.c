@@ -67,7 +67,8 @@ static void sender_open(struct sender *s, const struct options *o, int fd) {
 }
 
 static void prepare(struct sender *s, const struct options *o) {
-  // Bytes of a stream must not overtake each other: a linked chain, the next one when it is through.
+  // Bytes of a stream must not overtake each other: a linked chain, and the next one when it is
+  // through.
   if (o->tcp && s->in_flight) return;
   uint16_t kind = IK_SEND_ZC_REPORT_USAGE | (o->fixed ? IK_RECVSEND_FIXED_BUF : 0);
   uint32_t flags = MSG_NOSIGNAL | (o->tcp ? MSG_WAITALL : 0);
