@@ -14,18 +14,18 @@ class Series:
         self.runs = {row: [] for row in rows}
 
     def values(self, row, figure):
-        return [run["figures"][figure] if run else None for run in self.runs[row]]
+        """Of the good runs; of all where there were none."""
+        good = [run for run in self.runs[row] if run["accepted"]]
+        return [run["figures"][figure] for run in good or self.runs[row]]
 
     def middle(self, row, figure):
-        found = [value for value in self.values(row, figure) if value is not None]
-        return statistics.median(found) if found else float("nan")
+        return statistics.median(self.values(row, figure))
 
     def ratios(self, row, base, figure):
         """Of the rounds in which both runs were good; of all rounds where none were."""
         pairs = [
             (a["figures"][figure] / b["figures"][figure], a["accepted"] and b["accepted"])
             for a, b in zip(self.runs[row], self.runs[base])
-            if a and b
         ]
         good = [ratio for ratio, accepted in pairs if accepted]
         return good or [ratio for ratio, _ in pairs]
@@ -76,7 +76,7 @@ def receive_table(series, base):
     lines = []
     for row in series.runs:
         ratios = series.ratios(row, base, "machine")
-        runs = [run for run in series.runs[row] if run]
+        runs = series.runs[row]
         lines.append([
             row,
             f"{series.middle(row, 'gbit'):.1f}",
@@ -98,7 +98,7 @@ def send_table(series):
         rate = series.middle(row, "rate")
         lines.append([row, f"{rate / 1e3:.0f}", f"{1e9 / rate:.0f}",
                       f"{max(shares):.0%}" if shares else "-",
-                      f"{sum(run['accepted'] for run in series.runs[row] if run)}"
+                      f"{sum(run['accepted'] for run in series.runs[row])}"
                       f"/{len(series.runs[row])}"])
     return table(["sender", "k requests/s", "ns each", "copied", "clean runs"], lines)
 
