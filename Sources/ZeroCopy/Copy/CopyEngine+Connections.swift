@@ -117,7 +117,7 @@ extension CopyEngine {
     guard result >= 0 else {
       switch -result {
       case EMFILE, ENFILE, ENOBUFS, ENOMEM:
-        // Tried again when a connection ends, or after a while; until then peers wait in the backlog.
+        // Tried again when a connection ends, or after a while; peers wait in the backlog.
         accepting = .blocked
         acceptRetryAt = batch.now &+ CopyEngine.acceptRetry
         counters.acceptFailures &+= 1
