@@ -169,6 +169,13 @@ import Testing
     #expect(events.contains("interval"))
     #expect(events.filter { $0 == "event" }.count == 2)
   }
+
+  /// `-t` ends a receiver that nobody ever connects to.
+  @Test func timeEndsAnIdleReceiver() throws {
+    let result = try RunningCommand.run("ingest", "--port", "0", "--time", "0.2")
+    #expect(result.code == 0)
+    #expect(result.out.contains("0 connections"), "\(result.out)")
+  }
 }
 
 /// A JSON object of a command's output.

@@ -11,6 +11,8 @@ extension CopyEngine {
   ///   release of its head and of the buffer ring's tail. No allocation.
   @inlinable
   public mutating func run<S: Stage & ~Copyable>(_ stage: inout S) {
+    // The first wait needs the time, too: a deadline is due although nobody ever connects.
+    batch.now = ik_clock_ns()
     while true {
       prepare()
       let wait = nextWait(stagePending: stage.pending)
