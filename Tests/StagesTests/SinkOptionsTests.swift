@@ -62,12 +62,12 @@ struct SinkOptionsTests {
       } else {
         #expect(driver.faults.map(\.found) == [UInt64(EEXIST)])
         #expect(sink.failures.map(\.target) == [path])
-        #expect(sink.failures.first?.remedy?.contains("overwrite=true") == true)
+        #expect(sink.failures.first?.remedy?.contains("overwrite=yes") == true)
         #expect(contents(path) == Array("precious".utf8))
       }
     }
     let error = refusal(path) { $0.layout = .one }
-    #expect(error?.description.contains("overwrite=true") == true)
+    #expect(error?.description.contains("overwrite=yes") == true)
   }
 
   @Test("pipes and terminals, without blocking on them")

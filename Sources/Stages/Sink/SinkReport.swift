@@ -63,7 +63,7 @@ public struct SinkFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case EIO:
       return "the disk failed: see `dmesg`; what is not counted as safe has to be sent again"
     case EEXIST:
-      return "files are not overwritten: remove it, give another PATH, or add overwrite=true"
+      return "files are not overwritten: remove it, give another PATH, or add overwrite=yes"
     case EMFILE, ENFILE:
       return "too many open files: raise the limit with `ulimit -n`, or use layout=one"
     case EACCES, EPERM, EROFS:
