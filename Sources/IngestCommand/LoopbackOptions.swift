@@ -83,8 +83,15 @@ struct LoopbackOptions: ParsableArguments {
     ].compactMap { $0 }
   }
 
+  /// What records must carry, so that they can be verified.
+  private var digest: String? {
+    guard let checksum, checksum.hasSuffix(":verify") else { return nil }
+    return String(checksum.dropLast(":verify".count))
+  }
+
   var sendOverrides: [Override] {
     [
+      Override("--checksum", "checksum", digest),
       Override("--time", "time", time),
       Override("--bytes", "bytes", bytes),
       Override("--records", "records", records),

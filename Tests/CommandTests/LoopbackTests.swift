@@ -147,4 +147,12 @@ import Testing
     #expect(result.out == "one\ntwo\n")
     #expect(result.error.contains("done: all was well"))
   }
+
+  /// The flag means both ends: one makes the digests that the other verifies.
+  @Test func checksumIsThatOfBothEnds() throws {
+    let result = try RunningCommand.run(
+      "ingest", "loopback", "--records", "100", "--checksum", "xxh3:verify")
+    #expect(result.code == 0, "\(result.error)")
+    #expect(result.out.contains("100 verified (xxh3:verify)"), "\(result.out)")
+  }
 }
