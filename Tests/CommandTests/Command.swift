@@ -19,7 +19,11 @@ final class RunningCommand {
   }
 
   /// Starts `ingest` or `ingest-send` of this build with standard input empty.
-  init(_ name: String, _ arguments: [String], input: String = "/dev/null") throws {
+  ///
+  /// - Parameter output: where standard output goes instead of to ``out``; nil closes it.
+  init(
+    _ name: String, _ arguments: [String], input: String = "/dev/null", output: String? = ""
+  ) throws {
     let path = RunningCommand.buildDirectory + "/" + name
     guard unsafe access(path, X_OK) == 0 else {
       throw Failure(text: "\(path) is not there: swift build makes it")
@@ -30,7 +34,12 @@ final class RunningCommand {
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
     unsafe posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0)
-    unsafe posix_spawn_file_actions_addopen(&actions, 1, outPath, O_WRONLY, 0)
+    if let output {
+      let path = output.isEmpty ? outPath : output
+      unsafe posix_spawn_file_actions_addopen(&actions, 1, path, O_WRONLY, 0)
+    } else {
+      unsafe posix_spawn_file_actions_addclose(&actions, 1)
+    }
     unsafe posix_spawn_file_actions_addopen(&actions, 2, errorPath, O_WRONLY, 0)
     var vector = unsafe ([path] + arguments).map { unsafe strdup($0) } + [nil]
     defer { unsafe vector.forEach { unsafe free($0) } }

@@ -176,6 +176,24 @@ import Testing
     #expect(result.code == 0)
     #expect(result.out.contains("0 connections"), "\(result.out)")
   }
+
+  /// A result that nobody can read is no success.
+  @Test(arguments: [[], ["--json"], ["--json-stream"]])
+  func resultThatCannotBeWrittenIsAFailure(style: [String]) throws {
+    let command = try RunningCommand(
+      "ingest", ["--port", "0", "--time", "0.1"] + style, output: "/dev/full")
+    let result = try command.finish()
+    #expect(result.code == 1)
+    #expect(result.error.contains("cannot write the result: No space left"), "\(result.error)")
+  }
+
+  /// Without standard output, its number must not come to mean the sink's file or a ring.
+  @Test func closedStandardOutputIsNotMistaken() throws {
+    let command = try RunningCommand("ingest", ["--port", "0", "--time", "0.1"], output: nil)
+    let result = try command.finish()
+    #expect(result.code == 1)
+    #expect(result.error.contains("Bad file descriptor"), "\(result.error)")
+  }
 }
 
 /// A JSON object of a command's output.

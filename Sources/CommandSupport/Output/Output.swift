@@ -18,7 +18,10 @@ package struct Output: Sendable {
   package func line(_ text: String) -> Bool { write(text + "\n") }
 
   @discardableResult
-  package func write(_ text: String) -> Bool {
+  package func write(_ text: String) -> Bool { failure(writing: text) == 0 }
+
+  /// Writes a text; returns 0, or the errno of the write that failed.
+  package func failure(writing text: String) -> Int32 {
     let bytes = Array(text.utf8)
     return unsafe bytes.withUnsafeBytes { buffer in
       var rest = unsafe buffer[...]
@@ -31,10 +34,22 @@ package struct Output: Sendable {
           _ = unsafe poll(&poller, 1, -1)
           continue
         }
-        guard done > 0 else { return false }
+        guard done > 0 else { return done < 0 ? errno : EIO }
         unsafe rest = rest.dropFirst(done)
       }
-      return true
+      return 0
+    }
+  }
+
+  /// Keeps the numbers 0 to 2 from meaning something else where a command was started without
+  /// them: a ring or the sink's file would be opened under such a number, and lines would go there.
+  ///
+  /// What stands in answers each use with EBADF, as the missing one would. The kernel calls are
+  /// `fcntl` and `open`.
+  package static func reserveStandardDescriptors() {
+    for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 {
+      // The lowest free number is taken, so this one.
+      _ = unsafe open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY)
     }
   }
 }

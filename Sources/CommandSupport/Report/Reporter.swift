@@ -15,6 +15,8 @@ package final class Reporter {
   private var rowsSinceHeader = 0
   private var hasStarted = false
   private var lastProgress = 0.0
+  /// The errno of the first write to `out` that failed.
+  private var lost: Int32 = 0
 
   /// - Parameters:
   ///   - outIsTaken: standard output carries the sink's bytes; results go to standard error.
@@ -37,7 +39,7 @@ package final class Reporter {
   package func say(_ line: String) {
     guard style == .people else { return }
     progress.hide()
-    out.line(line)
+    print(line)
   }
 
   /// A line for people beside the result, in every style.
@@ -123,11 +125,22 @@ package final class Reporter {
       lines.forEach(say)
     case .document:
       guard let text = try? JSONText.encode(document, pretty: true) else { return false }
-      return out.line(text)
+      print(text)
     case .stream:
       stream("end", end)
     }
-    return true
+    if lost == 0 { return true }
+    talk(
+      "\(document.start.command.split(separator: " ")[0]): error: cannot write the result: "
+        + (lost == EPIPE
+          ? "whoever read it has ended: let it read to the end, or write to a file"
+          : "\(errorText(lost)): check where the output goes"))
+    return false
+  }
+
+  private func print(_ line: String) {
+    let failure = out.failure(writing: line + "\n")
+    if lost == 0 { lost = failure }
   }
 
   /// Ends a run that could not start, or failed outside its threads: the JSON styles still give
@@ -144,7 +157,7 @@ package final class Reporter {
   private func stream(_ event: String, _ data: some Encodable) {
     guard style == .stream else { return }
     if let text = try? JSONText.encode(StreamLine(event: event, data: data), pretty: false) {
-      out.line(text)
+      print(text)
     }
   }
 }

@@ -6,6 +6,7 @@ import Ingest
 package enum CommandRunner {
   /// Parses the command line, runs the command named there, and exits.
   package static func main<Command: ParsableCommand>(_ command: Command.Type) -> Never {
+    Output.reserveStandardDescriptors()
     let name = command._commandName
     do {
       var parsed = try command.parseAsRoot()
