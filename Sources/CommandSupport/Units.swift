@@ -104,7 +104,7 @@ package enum Units {
     where bytes >= 1 << shift && bytes & (1 << shift - 1) == 0 {
       return "\(bytes >> shift) \(name)"
     }
-    return "\(bytes) bytes"
+    return "\(bytes) byte\(bytes == 1 ? "" : "s")"
   }
 
   /// `3 s`, `2 min 05 s`, `1 h 02 min`: time left.

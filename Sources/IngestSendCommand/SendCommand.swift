@@ -23,7 +23,7 @@ struct SendCommand: ParsableCommand {
             a file, byte for byte; give the receiver --parse raw --sink file:DIR
         ingest-send --to host --method send-zc-fixed -l 16K -n 10G --json
             one method at one size, as a JSON document
-        ingest-send --to host --records 2000000 --record-minimum 1 --record-maximum 64K
+        ingest-send --to host --record-minimum 1 --record-maximum 64K
             sizes spread evenly over the powers of two
 
       \(HelpText.units)
@@ -34,6 +34,10 @@ struct SendCommand: ParsableCommand {
       """,
     version: HelpText.version)
 
+  /// Bytes of a datagram where nobody says how many: what an Ethernet frame carries over IPv6, and
+  /// so over IPv4.
+  private static let datagram = 1452
+
   @OptionGroup(title: "What to send")
   var send: SendOptions
   @OptionGroup(title: "What to print")
@@ -42,6 +46,7 @@ struct SendCommand: ParsableCommand {
   mutating func run() throws {
     let settings = Setting<SendConfiguration>.all
     var configuration = SendConfiguration()
+    if send.udp { configuration.length = SendCommand.datagram }
     var isTargetGiven = send.to != nil
     if let path = output.config {
       let file = try ConfigurationFile(path)

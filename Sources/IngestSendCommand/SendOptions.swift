@@ -12,7 +12,7 @@ struct SendOptions: ParsableArguments {
     name: [.customShort("p", allowingJoined: true), .long],
     help: "The receiver's port (5301 if not given).")
   var port: String?
-  @Flag(name: [.short, .long], help: "Send UDP datagrams.")
+  @Flag(name: [.short, .long], help: "Send UDP datagrams; ingest itself receives TCP only.")
   var udp = false
   @Option(help: ArgumentHelp("tcp or udp: the same as a key.", visibility: .hidden))
   var transport: String?
@@ -29,7 +29,8 @@ struct SendOptions: ParsableArguments {
   var method: String?
   @Option(
     name: [.customShort("l", allowingJoined: true), .long],
-    help: ArgumentHelp("Bytes given to the kernel with one send (64K).", valueName: "size"))
+    help: ArgumentHelp(
+      "Bytes given to the kernel with one send (64K; 1452 with -u).", valueName: "size"))
   var length: String?
   @Option(
     help: ArgumentHelp(

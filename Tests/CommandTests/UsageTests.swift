@@ -29,6 +29,10 @@ import Testing
       ("ingest-send", ["--to", "a:99999999"], "65535"),
       ("ingest-send", ["--to", "h", "--bitrate", "fast"], "bits per second"),
       ("ingest-send", ["--to", "h", "--method", "magic"], "\"send-zc-fixed\""),
+      ("ingest-send", ["--to", "::1", "--record-minimum", "9"], "give both --record-minimum"),
+      ("ingest-send", ["--to", "::1", "--record-maximum", "9"], "give both --record-minimum"),
+      ("ingest-send", ["--to", "h", "--length", "0"], "from 1 byte to 64 MiB"),
+      ("ingest", ["--config", ""], "--config: expected a path"),
     ])
   func isRefused(name: String, arguments: [String], words: String) throws {
     let result = try RunningCommand(name, arguments).finish()
@@ -87,6 +91,21 @@ import Testing
     #expect(result.code == 2)
     #expect(result.error.contains(path + ":4: send.lenght: unknown key"), "\(result.error)")
     #expect(result.error.contains("did you mean \"length\"?"))
+  }
+
+  /// UDP without a length takes one that a frame carries; a given one stands.
+  @Test func datagramsFitAFrame() throws {
+    let plain = try RunningCommand.run("ingest-send", "-u", "--show-config")
+    #expect(plain.out.contains("\"length\" : 1452"), "\(plain.out)")
+    let given = try RunningCommand.run("ingest-send", "-u", "-l", "600", "--show-config")
+    #expect(given.out.contains("\"length\" : 600"), "\(given.out)")
+  }
+
+  @Test func datagramsToNobodySayWhatReceivesThem() throws {
+    let result = try RunningCommand.run("ingest-send", "--to", "127.0.0.1:1", "-u", "-t", "1")
+    #expect(result.code == 6)
+    #expect(result.error.contains("nothing receives at 127.0.0.1:1"), "\(result.error)")
+    #expect(result.error.contains("ingest itself receives TCP"))
   }
 
   @Test func missingFileIsNamed() throws {

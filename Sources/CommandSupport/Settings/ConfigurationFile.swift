@@ -116,6 +116,7 @@ private func changes(from: [UInt8], to: [UInt8]) -> Int {
 /// The whole text of a file of configuration; refuses what is larger than any could be.
 package func readText(_ path: String) throws(IngestError) -> String {
   let limit = 1 << 20
+  guard !path.isEmpty else { throw IngestError(.usage, "--config: expected a path, found \"\"") }
   let descriptor = path == "-" ? 0 : unsafe open(path, O_RDONLY | O_CLOEXEC)
   guard descriptor >= 0 else {
     throw IngestError(

@@ -126,7 +126,10 @@ struct SendPlan: Sendable {
     let high = wanted.recordMaximum
     if low == 0 && high == 0 { return .record(wanted.checksum.kind) }
     try require(
-      low >= 1 && low <= high && high <= largestRecord,
+      low != 0 && high != 0, "a record size has a \(low == 0 ? "largest" : "smallest") value only",
+      "give both --record-minimum and --record-maximum; equal ones make records of one size")
+    try require(
+      low <= high && high <= largestRecord,
       "record sizes from \(low) to \(high) bytes: both from 1 to \(largestRecord), in order")
     try require(
       wanted.transport == .tcp || high + WireHeader.size <= wanted.length,

@@ -124,7 +124,7 @@ public final class Sender: Sendable {
       cpuSeconds: Double(outcomes.map(\.cpuNanoseconds).reduce(0, +)) / 1e9,
       method: SendMethod(outcomes.first?.mode ?? plan.options.mode), remarks: remarks,
       streams: streams,
-      failure: outcomes.compactMap(\.failure).first ?? Sender.failure(of: streams))
+      failure: outcomes.compactMap(\.failure).first ?? failure(of: streams))
   }
 
   private var threads: [SendThread] { state.withLock { $0.threads } }
@@ -167,13 +167,16 @@ public final class Sender: Sendable {
     }
   }
 
-  private static func failure(of streams: [StreamReport]) -> IngestError? {
+  private func failure(of streams: [StreamReport]) -> IngestError? {
     let failed = streams.compactMap(\.failure)
     guard let first = failed.first else { return nil }
     let what =
       streams.count == 1 ? first : "\(failed.count) of \(streams.count) streams failed: \(first)"
-    return IngestError(
-      .peerFailed, what, remedy: "see what the receiver says; the other end decides when to close")
+    let remedy =
+      plan.configuration.transport == .tcp
+      ? "see what the receiver says; the other end decides when to close"
+      : "`ss -lun` on that host lists what receives UDP; ingest itself receives TCP"
+    return IngestError(.peerFailed, what, remedy: remedy)
   }
 }
 
