@@ -46,7 +46,10 @@ extension CopyEngine {
     if !toArm.isEmpty { return .none }
     var wait = Ring.Wait(
       completions: options.waitBatch, minimumMicroseconds: options.minimumWait)
-    if !ring.features.minimumWait && options.waitBatch > 1 {
+    if options.minimumWait == 0 {
+      // A batch that may not be waited for: with no time to end it, the wait would be for all.
+      wait.completions = 1
+    } else if !ring.features.minimumWait && options.waitBatch > 1 {
       // Without a minimum wait: while data flows, wait for a batch, but not for long; else for one.
       if hadData {
         wait.timeoutNanoseconds = UInt64(options.minimumWait) * 1000
@@ -55,7 +58,9 @@ extension CopyEngine {
       }
     }
     let now = batch.now
-    var until = min(control.limits.deadline == 0 ? .max : control.limits.deadline, stopDeadline)
+    // A deadline that has passed is no reason to wake again.
+    let deadline = stopping || control.limits.deadline == 0 ? .max : control.limits.deadline
+    var until = min(deadline, stopDeadline)
     if accepting == .blocked { until = min(until, acceptRetryAt) }
     if until != .max {
       let left = until > now ? until - now : 0
@@ -187,7 +192,7 @@ extension CopyEngine {
     if request == EngineControl.Request.abort.rawValue { return false }
     if accepting == .blocked && batch.now >= acceptRetryAt { accepting = .wanted }
     let due = control.limits.deadline != 0 && batch.now >= control.limits.deadline
-    if due { control.ask(.stop) }
+    if due && !stopping { control.ask(.stop) }
     if (due || request == EngineControl.Request.stop.rawValue) && !stopping { beginStop() }
     guard stopping else { return true }
     if batch.now >= stopDeadline { cutOff() }

@@ -36,14 +36,20 @@ public final class EngineControl: Sendable {
   /// Asks every engine to stop or to abort; a weaker request never replaces a stronger one.
   public func ask(_ wanted: Request) {
     // Release: what the caller did before is visible to the engine that sees the request.
-    request.max(wanted.rawValue, ordering: .releasing)
+    let before = request.max(wanted.rawValue, ordering: .releasing).oldValue
+    // Engines that were told need no second word: a limit stays reached in every later batch.
+    guard before < wanted.rawValue else { return }
     wakers.withLock { list in for descriptor in list { ik_event_signal(descriptor) } }
   }
 
   /// Acquire pairs with the release in ``ask(_:)``.
   @inlinable public var current: UInt32 { request.load(ordering: .acquiring) }
 
-  func register(waker descriptor: Int32) { wakers.withLock { $0.append(descriptor) } }
+  /// An engine made after a request is woken at once: another one may have reached a limit first.
+  func register(waker descriptor: Int32) {
+    wakers.withLock { $0.append(descriptor) }
+    if current != Request.run.rawValue { ik_event_signal(descriptor) }
+  }
 
   func unregister(waker descriptor: Int32) {
     wakers.withLock { list in list.removeAll { $0 == descriptor } }
