@@ -119,6 +119,16 @@ final class SharedCount: Sendable {
     #expect(error?.kind == .usage)
   }
 
+  @Test(arguments: [0, 4097, Int.max])
+  func aBatchBeyondTheCompletionQueueIsRefused(waitBatch: Int) throws {
+    var configuration = Self.configuration()
+    configuration.waitBatch = waitBatch
+    let error = #expect(throws: IngestError.self) {
+      _ = try Receiver(configuration) { _ in NewlineCounter(total: SharedCount()) }
+    }
+    #expect(error?.kind == .usage)
+  }
+
   @Test func aByteLimitEndsTheRun() throws {
     var configuration = Self.configuration()
     configuration.bytes = 100_000

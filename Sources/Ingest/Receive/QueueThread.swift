@@ -48,6 +48,8 @@ final class QueueThread: Sendable {
 
   struct State {
     var handle: UInt64?
+    /// The engine closes the listening socket; until there is one it is this thread's.
+    var engineHasListener = false
     var ready = false
     var finished = false
     var failure: IngestError?
@@ -100,6 +102,7 @@ final class QueueThread: Sendable {
     } catch {
       state.withLock { $0.failure = error }
     }
+    closeListener()
     state.withLock { state in
       state.cpuNanoseconds = ik_thread_cpu_ns()
       state.finished = true
@@ -132,8 +135,10 @@ final class QueueThread: Sendable {
     options.firstSerial = UInt64(index) + 1
     options.serialStep = UInt64(configuration.threads)
     do {
-      return try CopyEngine(
+      let engine = try CopyEngine(
         options: options, listener: listener, control: control, shared: shared)
+      state.withLock { $0.engineHasListener = true }
+      return engine
     } catch {
       throw IngestError(
         error.errno == EPERM ? .noPrivilege : .refusedByKernel, "could not \(error.step)",
@@ -160,6 +165,15 @@ final class QueueThread: Sendable {
 
   @usableFromInline
   func conclude(_ sentences: [String]) { state.withLock { $0.failures = sentences } }
+
+  /// Closes a listening socket that no engine took over; once.
+  func closeListener() {
+    let taken = state.withLock { state in
+      defer { state.engineHasListener = true }
+      return state.engineHasListener
+    }
+    if !taken { close(listener) }
+  }
 
   func join() {
     guard let handle = state.withLock({ $0.handle.take() }) else { return }

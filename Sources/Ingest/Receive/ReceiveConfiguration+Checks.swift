@@ -8,7 +8,8 @@ extension ReceiveConfiguration {
     try ReceiveConfiguration.require(threads >= 1 && threads <= 256, "--threads takes 1 to 256")
     try ReceiveConfiguration.require(
       maxConnections >= 1 && maxConnections <= 1 << 20, "--max-connections takes 1 to 1048576")
-    try ReceiveConfiguration.require(waitBatch >= 1, "--wait-batch takes 1 or more completions")
+    try ReceiveConfiguration.require(
+      waitBatch >= 1 && waitBatch <= 4096, "--wait-batch takes 1 to 4096 completions")
     try ReceiveConfiguration.require(
       minWait >= 0 && minWait <= 1_000_000, "--min-wait takes 0 to 1s")
     try ReceiveConfiguration.require(time >= 0 && time < 1e9, "-t takes seconds, 0 or more")

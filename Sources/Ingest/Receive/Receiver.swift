@@ -55,8 +55,13 @@ public final class Receiver: Sendable {
 
   /// Listens and starts the threads; returns once every one of them is ready to accept.
   ///
-  /// Errors: what the kernel refused (address, interface, ring, memory, CPU), each with what to do.
+  /// Once per receiver; after an error it may be tried again. Errors: what the kernel refused
+  /// (address, interface, ring, memory, CPU), each with what to do.
   public func start() throws(IngestError) {
+    guard threads.isEmpty else {
+      throw IngestError(
+        .usage, "the receiver was started already", remedy: "make a new one for each run")
+    }
     var listener = try Listener(configuration)
     let cpus = try Placement.cpus(
       configuration.cpus, threads: configuration.threads, flag: "--cpu")
@@ -77,15 +82,18 @@ public final class Receiver: Sendable {
     }
     var failure: IngestError?
     for thread in made where failure == nil { failure = thread.start() }
+    if let failure {
+      shared.ask(.abort)
+      for thread in made {
+        thread.join()
+        thread.closeListener()
+      }
+      throw failure
+    }
     state.withLock { state in
       state.threads = made
       state.endpoint = endpoint
       state.startedAt = ik_clock_ns()
-    }
-    if let failure {
-      shared.ask(.abort)
-      for thread in made { thread.join() }
-      throw failure
     }
   }
 
@@ -116,12 +124,14 @@ public final class Receiver: Sendable {
   }
 
   /// The first call takes what sockets hold already, finishes the sink and ends; the second ends
-  /// at once and loses what is in flight.
+  /// at once and loses what is in flight. Before ``start()`` there is nothing to stop.
   public func stop() {
-    let again = state.withLock { state in
+    let again = state.withLock { state -> Bool? in
+      if state.threads.isEmpty { return nil }
       defer { state.stopAsked = true }
       return state.stopAsked
     }
+    guard let again else { return }
     control.withLock { $0 }.ask(again ? .abort : .stop)
   }
 
@@ -133,7 +143,8 @@ public final class Receiver: Sendable {
   /// to a pipe that nobody reads. The process should end soon after.
   public func finish(within seconds: Double? = nil) -> ReceiveReport {
     if let seconds {
-      let until = ik_clock_ns() + UInt64(max(seconds, 0) * 1e9)
+      // What is no number of seconds, or beyond 30 years, is for ever.
+      let until = ik_clock_ns() + UInt64((seconds < 1e9 ? max(seconds, 0) : 1e9) * 1e9)
       while !isFinished && ik_clock_ns() < until { usleep(1000) }
     }
     for thread in threads where seconds == nil || thread.isFinished { thread.join() }
@@ -147,7 +158,7 @@ public final class Receiver: Sendable {
     return ReceiveReport(
       configuration: configuration, counters: counters,
       busySeconds: last > first ? Double(last - first) / 1e9 : 0,
-      elapsedSeconds: Double(now - started) / 1e9,
+      elapsedSeconds: started == 0 ? 0 : Double(now - started) / 1e9,
       cpuSeconds: Double(threads.reduce(0) { $0 + $1.cpuNanoseconds }) / 1e9,
       engine: "copy/\(threads.first?.mode ?? "")", remarks: remarks,
       failure: threads.compactMap { $0.failure }.first

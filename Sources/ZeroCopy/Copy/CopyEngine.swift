@@ -55,8 +55,9 @@ public struct CopyEngine: ~Copyable {
 
   /// Sets the engine up on the calling thread, which must also run it.
   ///
-  /// `listener` is a listening TCP socket; the engine closes it. Errors: what set-up of the ring,
-  /// the area or the buffer ring refused, with its errno.
+  /// `listener` is a listening TCP socket; the engine closes it, unless this throws: then it stays
+  /// the caller's. Errors: what set-up of the ring, the area or the buffer ring refused, with its
+  /// errno.
   public init(
     options: CopyEngineOptions, listener: Int32, control: EngineControl,
     shared: SharedCounters<EngineCounters>
