@@ -11,6 +11,13 @@ package struct Output: Sendable {
 
   package var isTerminal: Bool { isatty(descriptor) == 1 }
 
+  /// Columns of the terminal, 0 where it does not say. The kernel call is `ioctl(TIOCGWINSZ)`.
+  package var columns: Int {
+    var size = winsize()
+    guard unsafe ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 else { return 0 }
+    return Int(size.ws_col)
+  }
+
   /// Writes a line. False where the reader has gone (EPIPE) or the write failed.
   ///
   /// The kernel call is `write`.
@@ -60,10 +67,11 @@ package struct Progress {
   package let isOn: Bool
   private var isShown = false
 
-  /// Shows itself on a terminal only.
+  /// Shows itself only on a terminal that can take a line back.
   package init(_ out: Output, bounded: Bool) {
     self.out = out
-    isOn = bounded && out.isTerminal
+    let kind = unsafe getenv("TERM").map { unsafe String(cString: $0) } ?? "dumb"
+    isOn = bounded && out.isTerminal && kind != "dumb"
   }
 
   /// Takes the line away, so that an ordinary line can be printed.
@@ -84,6 +92,9 @@ package struct Progress {
     let percent = Units.left(Units.fixed(share * 100, 0), 3)
     let left = share > 0.001 ? Units.coarse(elapsed * (1 - share) / share) + " left" : ""
     isShown = true
-    out.write("\r\u{1b}[K[\(bar)] \(percent)%  \(Units.rate(bitsPerSecond))  \(left)")
+    let line = "[\(bar)] \(percent)%  \(Units.rate(bitsPerSecond))  \(left)"
+    // A line that wraps could not be taken back; one that fills its row would wrap on some.
+    let room = out.columns
+    out.write("\r\u{1b}[K" + (room > 1 ? String(line.prefix(room - 1)) : line))
   }
 }
