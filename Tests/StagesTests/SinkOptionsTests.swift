@@ -133,13 +133,20 @@ struct SinkOptionsTests {
     raw.port = 7
     let six = Connection(slot: 1, serial: 9, peer: Endpoint(raw: raw))
     let four = SampleStream(slot: 0, serial: 5, bytes: [], records: [])
+    raw.address.15 = 2
+    (raw.address.10, raw.address.11, raw.address.12) = (0xff, 0xff, 10)
+    let mapped = Connection(slot: 2, serial: 3, peer: Endpoint(raw: raw))
     driver.open(four, &sink)
     sink.opened(six, in: &driver.batch)
+    sink.opened(mapped, in: &driver.batch)
     driver.close(four, &sink)
     sink.closed(six, .finished, in: &driver.batch)
+    sink.closed(mapped, .finished, in: &driver.batch)
     driver.drain(&sink)
     #expect(
-      directory.names.sorted() == ["a-127.0.0.1-40005-5-2-100%", "a-::1-7-9-2-100%"])
+      directory.names.sorted() == [
+        "a-10.0.0.2-7-3-2-100%", "a-127.0.0.1-40005-5-2-100%", "a-::1-7-9-2-100%",
+      ])
     #expect(driver.faults.isEmpty)
   }
 }

@@ -139,7 +139,11 @@ struct FileTemplate: Sendable {
       let text = unsafe inet_ntop(
         Int32(peer.raw.family), &address, buffer.baseAddress!, socklen_t(buffer.count))
       guard let text = unsafe text else { return "unknown" }
-      return unsafe String(cString: text)
+      let address = unsafe String(cString: text)
+      // As people write the address of an IPv4 peer, whichever family the listener has.
+      let mapped = "::ffff:"
+      return address.hasPrefix(mapped) && address.contains(".")
+        ? String(address.dropFirst(mapped.count)) : address
     }
   }
 }
