@@ -10,15 +10,17 @@ enum LoopbackResult {
     let isVerified = configuration.checksum.hasSuffix(":verify")
     let records = grouped(counters.records)
     func row(_ name: String, _ text: String) -> String { "  " + Units.right(name, 18) + text }
-    return [
+    let result = [
       "",
       "Result: every byte sent arrived"
         + (isVerified && counters.records > 0 ? ", every record verified" : ""),
       row(
         "throughput",
-        Units.rate(receive.bitsPerSecond).trimmed
-          + ", \(Units.fixed(Double(counters.bytes) / 1e9, 2)) GB in "
-          + "\(Units.fixed(receive.busySeconds, 2)) s"),
+        Summary.hasCosts(counters.bytes)
+          ? Units.rate(receive.bitsPerSecond).trimmed
+            + ", \(Units.fixed(Double(counters.bytes) / 1e9, 2)) GB in "
+            + "\(Units.fixed(receive.busySeconds, 2)) s"
+          : "\(plural(counters.bytes, "byte")): too few to tell"),
       row(
         "records",
         isVerified
@@ -28,6 +30,8 @@ enum LoopbackResult {
         "\(Units.fixed(receive.copiedShare * 100, 0)) % by the receiving kernel, "
           + "\(Units.fixed(send.copiedShare * 100, 0)) % by the sending one "
           + "(loopback always copies)"),
+    ]
+    let costs = [
       row(
         "wake-ups",
         "\(Units.fixed(receive.entersPerGB, 0)) per GB, for "
@@ -36,14 +40,18 @@ enum LoopbackResult {
         "CPU",
         "\(Units.fixed(receive.cpuSecondsPerGB, 3)) s per GB to receive, "
           + "\(Units.fixed(send.cpuSecondsPerGB, 3)) s per GB to send"),
-      "",
-      "Next:",
-      "  ingest --port 5301 --parse wire --checksum crc32c:verify    on the receiving host",
-      "  ingest-send --to THAT-HOST                                  on the sending one",
-      "  ingest --parse lines --sink file:/tmp/out                   your own lines, to files",
-      "  ingest stages                                               what else there is",
     ]
+    return result + (Summary.hasCosts(counters.bytes) ? costs : []) + next
   }
+
+  private static let next = [
+    "",
+    "Next:",
+    "  ingest --port 5301 --parse wire --checksum crc32c:verify    on the receiving host",
+    "  ingest-send --to THAT-HOST                                  on the sending one",
+    "  ingest --parse lines --sink file:/tmp/out                   your own lines, to files",
+    "  ingest stages                                               what else there is",
+  ]
 
   /// `1,234,567`.
   private static func grouped(_ value: UInt64) -> String {

@@ -155,4 +155,14 @@ import Testing
     #expect(result.code == 0, "\(result.error)")
     #expect(result.out.contains("100 verified (xxh3:verify)"), "\(result.out)")
   }
+
+  /// What a few bytes cost is start-up time; per GB it would be a number that means nothing.
+  @Test func hardlyAnyBytesHaveNoCosts() throws {
+    let result = try RunningCommand.run("ingest", "loopback", "--bytes", "1")
+    #expect(result.code == 0, "\(result.error)")
+    #expect(result.out.contains(" 1 send of ") && result.out.contains(" 1 record"))
+    #expect(!result.out.contains("per GB") && !result.out.contains("s/GB"), "\(result.out)")
+    #expect(result.out.contains("32 bytes: too few to tell"))
+    #expect(result.out.contains("\nNext:\n  ingest "))
+  }
 }

@@ -14,10 +14,9 @@ package enum Summary {
     ]
     lines.append(
       "receiver: \(plural(counters.accepted, "connection")), "
-        + "\(Units.count(Double(counters.records))) records, engine \(part.engine), "
+        + "\(counted(counters.records, "record")), engine \(part.engine), "
         + "\(Units.fixed(part.copiedShare * 100, 0)) % copied by the kernel")
-    // Costs per GB of a few bytes would be start-up time, multiplied.
-    if counters.bytes >= 1 << 20 {
+    if Summary.hasCosts(counters.bytes) {
       lines.append(
         "receiver: \(cpu(part.cpuSecondsPerGB)), "
           + "\(Units.fixed(part.entersPerGB, 0)) wake-ups and "
@@ -55,9 +54,9 @@ package enum Summary {
         bitsPerSecond: part.bitsPerSecond, format) + "sender"
     ]
     lines.append(
-      "sender: method \(part.method), \(Units.count(Double(counters.sends))) sends of "
-        + "\(Units.fixed(average, 0)) bytes on average, "
-        + "\(Units.count(Double(counters.records))) records, \(cpu(part.cpuSecondsPerGB))")
+      "sender: method \(part.method), \(counted(counters.sends, "send")) of "
+        + "\(Units.fixed(average, 0)) bytes on average, \(counted(counters.records, "record"))"
+        + (Summary.hasCosts(counters.bytes) ? ", \(cpu(part.cpuSecondsPerGB))" : ""))
     lines.append(
       "sender: \(zeroCopy(counters)), \(plural(counters.retransmits, "retransmit"))")
     for stream in part.streams.prefix(10) {
@@ -78,9 +77,17 @@ package enum Summary {
       + "\(Units.fixed(copied, 0)) % anyway"
   }
 
+  /// Costs per GB of a few bytes would be start-up time, multiplied.
+  package static func hasCosts(_ bytes: UInt64) -> Bool { bytes >= 1 << 20 }
+
   private static func cpu(_ secondsPerGB: Double) -> String {
     "\(Units.fixed(secondsPerGB, 3)) CPU s/GB"
   }
+}
+
+/// `1 record`, `144k records`.
+private func counted(_ count: UInt64, _ noun: String) -> String {
+  "\(Units.count(Double(count))) \(noun)\(count == 1 ? "" : "s")"
 }
 
 extension String {
