@@ -25,6 +25,8 @@ struct LoopbackCommand: ParsableCommand {
 
       \(HelpText.units)
 
+      \(HelpText.json)
+
       \(HelpText.signals)
 
       \(HelpText.exitCodes)

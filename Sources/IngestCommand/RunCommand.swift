@@ -30,6 +30,8 @@ struct RunCommand: ParsableCommand {
 
       \(HelpText.units)
 
+      \(HelpText.json)
+
       \(HelpText.signals)
 
       \(HelpText.exitCodes)

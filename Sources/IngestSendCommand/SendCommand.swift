@@ -28,6 +28,8 @@ struct SendCommand: ParsableCommand {
 
       \(HelpText.units)
 
+      \(HelpText.json)
+
       \(HelpText.signals)
 
       \(HelpText.exitCodes)

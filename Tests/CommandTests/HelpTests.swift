@@ -5,11 +5,15 @@ import Testing
     arguments: [
       ("ingest", ["--help"], ["loopback", "stages", "EXIT CODES"]),
       (
-        "ingest", ["run", "--help"], ["EXAMPLES", "SIGNALS", "EXIT CODES", "--parse", "-J, --json"]
+        "ingest", ["run", "--help"],
+        ["EXAMPLES", "SIGNALS", "EXIT CODES", "--parse", "-J, --json", "end.exitCode"]
       ),
-      ("ingest", ["loopback", "--help"], ["EXAMPLES", "CRC32C", "--congestion"]),
+      ("ingest", ["loopback", "--help"], ["EXAMPLES", "CRC32C", "--congestion", "end.exitCode"]),
       ("ingest", ["stages", "--help"], ["KIND:OPTIONS"]),
-      ("ingest-send", ["--help"], ["EXAMPLES", "EXIT CODES", "--method", "-P, --streams"]),
+      (
+        "ingest-send", ["--help"],
+        ["EXAMPLES", "EXIT CODES", "--method", "-P, --streams", "end.exitCode"]
+      ),
     ])
   func helpTeaches(name: String, arguments: [String], words: [String]) throws {
     let result = try RunningCommand(name, arguments).finish()

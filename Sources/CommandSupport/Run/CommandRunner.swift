@@ -48,9 +48,21 @@ package enum HelpText {
 
   package static let signals = """
     SIGNALS
-      INT, TERM  finish what was received and print the result;
+      INT, TERM  finish what was begun and print the result;
                  a second one forces the end
       USR1       print counters to standard error and go on
+    """
+
+  package static let json = """
+    JSON
+      --json prints one document: schema, start (command, machine, configuration),
+      intervals, connections and faults (count, first), end.
+      --json-stream prints these parts as they come, each as {schema, event, data}.
+      Rates are bits or records per second, times seconds, shares 0 to 1, and what
+      is ...PerGB is per 10^9 bytes. end.receive and end.send hold the totals,
+      end.exitCode the exit code, end.failure why it is not 0.
+        ... --json | jq .end.exitCode
+        ... --json-stream | jq -c 'select(.event == "interval").data'
     """
 
   package static let units = """
