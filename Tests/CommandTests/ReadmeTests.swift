@@ -67,4 +67,11 @@ func countNewlines(_ configuration: ReceiveConfiguration) throws(IngestError) ->
     }
     for tool in ["tools/run", "tools/test"] { #expect(exists(RunningCommand.root + "/" + tool)) }
   }
+
+  /// What `tools/run` prints at its end is how the README says to call the commands.
+  @Test func commandsAreWhereTheReadmeSays() {
+    let run = RunningCommand.text(of: RunningCommand.root + "/tools/run")
+    #expect(run.contains(".build/release/ingest and .build/release/ingest-send"))
+    #expect(ReadmeTests.readme.contains("export PATH=\"$PWD/.build/release:$PATH\""))
+  }
 }
