@@ -29,9 +29,10 @@ final class ReceiveSession {
     do throws(IngestError) {
       // Before any thread: they inherit that the signals are blocked.
       let signals = try Signals()
+      let shortage = makeRoomForDescriptors(configuration)
       let receiver = try Receiver(configuration)
       try receiver.start()
-      announce(receiver)
+      announce(receiver, shortage)
       follow(receiver, signals)
       return try end(receiver)
     } catch {
@@ -40,15 +41,16 @@ final class ReceiveSession {
     }
   }
 
-  private func announce(_ receiver: Receiver) {
+  private func announce(_ receiver: Receiver, _ shortage: String?) {
+    let remarks = receiver.remarks + [shortage].compactMap { $0 }
     let places = receiver.endpoints.map { "\($0)" }
     let threads = configuration.threads == 1 ? "1 thread" : "\(configuration.threads) threads"
     var lines = [
       "listening on \(places.joined(separator: ", ")), \(threads), "
         + "\(configuration.parse) -> \(configuration.checksum) -> \(configuration.sink)"
     ]
-    lines += receiver.remarks.map { "note: \($0)" }
-    reporter.started(listening: places, remarks: receiver.remarks, lines)
+    lines += remarks.map { "note: \($0)" }
+    reporter.started(listening: places, remarks: remarks, lines)
   }
 
   private func follow(_ receiver: Receiver, _ signals: borrowing Signals) {

@@ -194,6 +194,19 @@ import Testing
     #expect(result.code == 1)
     #expect(result.error.contains("Bad file descriptor"), "\(result.error)")
   }
+
+  /// More connections than there can be descriptors is told before it is met.
+  @Test func tooFewDescriptorsAreTold() throws {
+    var limit = rlimit()
+    try #require(unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0)
+    let result = try RunningCommand.run(
+      "ingest", "--port", "0", "--time", "0.1", "--max-connections", "1048576")
+    #expect(result.code == 0, "\(result.error)")
+    let isShort = limit.rlim_max < 1_048_576 + 40
+    #expect(result.out.contains("note: 1048576 connections may need") == isShort, "\(result.out)")
+    let few = try RunningCommand.run("ingest", "--port", "0", "--time", "0.1")
+    #expect(few.out.contains("connections may need") == (limit.rlim_max < 4096 + 40))
+  }
 }
 
 /// A JSON object of a command's output.
