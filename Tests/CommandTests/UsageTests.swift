@@ -32,6 +32,8 @@ import Testing
       ("ingest-send", ["--to", "::1", "--record-minimum", "9"], "give both --record-minimum"),
       ("ingest-send", ["--to", "::1", "--record-maximum", "9"], "give both --record-minimum"),
       ("ingest-send", ["--to", "h", "--length", "0"], "from 1 byte to 64 MiB"),
+      ("ingest", ["--port", "-1"], "-1 was read as a flag: no value here may be negative"),
+      ("ingest-send", ["--to", "h", "-t", "-0.5"], "-0.5 was read as a flag"),
       ("ingest", ["--config", ""], "--config: expected a path"),
     ])
   func isRefused(name: String, arguments: [String], words: String) throws {

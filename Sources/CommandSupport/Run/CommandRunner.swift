@@ -25,7 +25,17 @@ package enum CommandRunner {
         exit(0)
       }
       Output.talk.line(text)
+      if text.hasPrefix("Error: Missing value"), let value = negativeNumber() {
+        Output.talk.line("  \(value) was read as a flag: no value here may be negative")
+      }
       exit(IngestError.Kind.usage.rawValue)
+    }
+  }
+
+  /// The first argument that looks like a number below zero; `-4`, `-6` and `-1` are flags, too.
+  private static func negativeNumber() -> String? {
+    CommandLine.arguments.dropFirst().first { argument in
+      argument.hasPrefix("-") && Double(argument) != nil
     }
   }
 }
