@@ -207,6 +207,18 @@ import Testing
     let few = try RunningCommand.run("ingest", "--port", "0", "--time", "0.1")
     #expect(few.out.contains("connections may need") == (limit.rlim_max < 4096 + 40))
   }
+
+  /// Standard input that cannot be read is named, and sends no empty file.
+  @Test func unreadableStandardInputIsNamed() throws {
+    let receiver = try RunningCommand("ingest", ["-B", "127.0.0.1", "-p", "0", "-1"])
+    let target = "127.0.0.1:\(try receiver.port())"
+    let sender = try RunningCommand(
+      "ingest-send", ["--to", target, "--file", "-"], input: "/proc/self/mem")
+    let result = try sender.finish()
+    #expect(result.code == 1)
+    #expect(result.error.contains("reading standard input failed after 0 bytes"), "\(result.error)")
+    _ = try receiver.finish()
+  }
 }
 
 /// A JSON object of a command's output.

@@ -73,6 +73,7 @@ struct FileContent: SendContent, ~Copyable {
       case EISDIR: "a directory cannot be sent; `tar -c DIR | ingest-send --file -` can"
       default: "`stat` shows what it is"
       }
-    return IngestError(.usage, "cannot read \(path): \(why)", remedy: remedy)
+    let name = path == "-" ? "standard input" : path
+    return IngestError(.usage, "cannot read \(name): \(why)", remedy: remedy)
   }
 }

@@ -101,7 +101,8 @@ final class SendThread: Sendable {
         let why = unsafe String(cString: strerror(content.failure))
         throw IngestError(
           .failed,
-          "reading \(path) failed after \(shared.counters.snapshot().bytes) bytes sent: \(why)")
+          "reading \(path == "-" ? "standard input" : path) failed after "
+            + "\(shared.counters.snapshot().bytes) bytes sent: \(why)")
       }
     }
   }
