@@ -196,6 +196,39 @@ func pattern(_ range: Range<UInt64>) -> [UInt8] { range.map(PatternStage.byte(at
     #expect(result.home)
   }
 
+  /// A peer that had finished before the stop is told from one that was cut short: its last
+  /// record is complete, and its digest is the whole stream's.
+  @Test func aStreamThatEndedBeforeTheStopIsFinished() throws {
+    // One small buffer: most of the stream is still in the socket when the stop comes.
+    let run = try EngineRun(options: try Self.options(bufferSize: 4096, buffers: 1), connections: 0)
+    do {
+      let client = LoopbackClient(to: run.endpoint)
+      #expect(client.send(pattern(0..<50_000)))
+      Glibc.shutdown(client.descriptor, Int32(SHUT_WR))
+      run.control.ask(.stop)
+      let result = try run.finish()
+      #expect(result.stage.bytes == 50_000)
+      #expect(result.stage.ends == [.finished])
+      #expect(result.home)
+    }
+  }
+
+  /// What comes between the look at the socket and its shutdown was acknowledged, too.
+  @Test(arguments: 0..<8)
+  func aStopAmidTrafficLosesNothingItReceived(delay: Int) throws {
+    let run = try EngineRun(options: try Self.options(), connections: 0)
+    let client = LoopbackClient(to: run.endpoint)
+    let data = pattern(0..<1_000_000)
+    let sender = TestThread { _ = client.send(data) }
+    usleep(UInt32(1000 * delay))
+    run.control.ask(.stop)
+    let result = try run.finish()
+    sender.join()
+    #expect(result.stage.mismatches == 0)
+    #expect(result.counters.discardedBytes == 0)
+    #expect(result.stage.bytes == result.counters.bytes)
+  }
+
   @Test func aStopTakesWhatTheSocketHolds() throws {
     let run = try EngineRun(options: try Self.options(), connections: 0)
     let client = LoopbackClient(to: run.endpoint)

@@ -29,7 +29,8 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   public var rejected: UInt64 = 0
   /// Times that accepting failed for want of descriptors (`ulimit -n`) or memory.
   public var acceptFailures: UInt64 = 0
-  /// Bytes that arrived on connections after they were refused.
+  /// Bytes that arrived on connections after they were refused, or after the time that a stop has
+  /// for what sockets hold.
   public var discardedBytes: UInt64 = 0
   /// Faults reported by stages: digest mismatches, framing errors, sequence gaps.
   public var faults: UInt64 = 0

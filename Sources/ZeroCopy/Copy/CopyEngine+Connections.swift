@@ -95,8 +95,9 @@ extension CopyEngine {
     case 0:
       switch state {
       case .refused: return .refused
-      case .draining, .cut: return .stopped
-      case .receiving, .paused, .free: return .finished
+      case .ending, .cut: return .stopped
+      // While draining, nothing was shut down here: the end is the peer's.
+      case .receiving, .paused, .draining, .free: return .finished
       }
     case ENOBUFS:
       counters.pauses &+= 1
@@ -109,7 +110,7 @@ extension CopyEngine {
     case let errno:
       switch state {
       case .refused: return .refused
-      case .cut: return .stopped
+      case .ending, .cut: return .stopped
       case .receiving, .paused, .draining, .free: return .failed(errno)
       }
     }
@@ -213,8 +214,8 @@ extension CopyEngine {
         table[slot].state = .draining
         table[slot].drainTarget = table[slot].bytes &+ unread
         // Ends a receive that waits for more.
-        if unread == 0 { cut(slot) }
-      case .free, .refused, .draining, .cut:
+        if unread == 0 { endDrained(slot) }
+      case .free, .refused, .draining, .ending, .cut:
         break
       }
     }
@@ -223,7 +224,14 @@ extension CopyEngine {
   /// Ends a draining connection once what its socket held is through.
   @usableFromInline
   mutating func drained(_ slot: UInt32) {
-    if table[slot].bytes >= table[slot].drainTarget { cut(slot) }
+    if table[slot].bytes >= table[slot].drainTarget { endDrained(slot) }
+  }
+
+  /// A peer that has finished or failed ends its stream by itself, and how is worth knowing.
+  mutating func endDrained(_ slot: UInt32) {
+    guard ik_peer_may_send(table[slot].descriptor) != 0 else { return }
+    table[slot].state = .ending
+    Glibc.shutdown(table[slot].descriptor, Int32(SHUT_RDWR))
   }
 
   /// No more of this connection is wanted. With both sides shut down the kernel answers what the
@@ -236,8 +244,11 @@ extension CopyEngine {
   /// Gives up on sockets that could not be drained in time, for want of buffers or by a slow sink.
   mutating func cutOff() {
     stopDeadline = .max
-    for slot in 0..<UInt32(table.capacity) where table[slot].state == .draining {
-      cut(slot)
+    for slot in 0..<UInt32(table.capacity) {
+      switch table[slot].state {
+      case .draining, .ending: cut(slot)
+      case .free, .receiving, .paused, .refused, .cut: break
+      }
     }
   }
 }

@@ -30,6 +30,9 @@ public struct ConnectionTable: ~Copyable {
     case paused
     /// Takes what the socket holds already, then ends.
     case draining
+    /// What the socket held is through and both sides are shut down; what came meanwhile still
+    /// goes to the stage, since the peer takes it for received.
+    case ending
     /// A stage gave up on it: its bytes are discarded until the receive has ended.
     case refused
     /// It was still sending when the drain had to end; treated like `refused`.

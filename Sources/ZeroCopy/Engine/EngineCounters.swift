@@ -18,7 +18,8 @@ public struct EngineCounters: BitwiseCopyable, Sendable {
   public var closed: UInt64 = 0
   public var reset: UInt64 = 0
   public var refused: UInt64 = 0
-  /// Bytes that arrived on a connection after a stage had refused it.
+  /// Bytes that arrived on a connection after a stage had refused it, or after a stop had to end
+  /// undrained.
   public var discardedBytes: UInt64 = 0
   public var freeBuffersLow: UInt64 = 0
   /// CLOCK_MONOTONIC of the first and the last batch with data.
