@@ -7,9 +7,13 @@ public struct RingError: Error, Equatable, CustomStringConvertible {
   /// The errno, positive.
   public let errno: Int32
 
-  public init(_ step: String, errno: Int32) {
+  /// The first kernel that can do it.
+  public let kernel: String
+
+  public init(_ step: String, errno: Int32, kernel: String = "6.0") {
     self.step = step
     self.errno = errno
+    self.kernel = kernel
   }
 
   public var description: String {
@@ -31,7 +35,7 @@ public struct RingError: Error, Equatable, CustomStringConvertible {
     case ENOMEM:
       return "locked memory is limited: raise it with `ulimit -l` or LimitMEMLOCK=, or ask for less"
     case EINVAL:
-      return "this kernel is too old for the request: ingest needs Linux 6.0 or newer (`uname -r`)"
+      return "this kernel is too old for it: Linux \(kernel) or newer is needed (`uname -r`)"
     case EMFILE:
       return "too many open files: raise the limit with `ulimit -n`"
     default:

@@ -22,7 +22,7 @@ extension CopyEngine {
     while !toArm.isEmpty, let entry = unsafe ring.submissions.next() {
       guard let slot = table.takeFirst(of: &toArm) else { break }
       var flags = UInt16(IK_RECV_MULTISHOT)
-      if mode != .plain { flags |= UInt16(IK_RECVSEND_BUNDLE) }
+      if mode.usesBundles(with: ring.features) { flags |= UInt16(IK_RECVSEND_BUNDLE) }
       unsafe ik_prep_recv_select(entry, table[slot].descriptor, CopyEngine.group, flags, 0)
       unsafe entry.pointee.user_data = OperationTag(.receive, index: slot).rawValue
     }

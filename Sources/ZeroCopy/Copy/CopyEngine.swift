@@ -76,7 +76,9 @@ public struct CopyEngine: ~Copyable {
     guard choice.errno == 0, waker >= 0 else {
       if waker >= 0 { Glibc.close(waker) }
       if choice.errno != 0 {
-        throw RingError("register a ring of \(ringEntries) buffers", errno: choice.errno)
+        throw RingError(
+          "register a ring of \(ringEntries) buffers for receive mode \(choice.mode.rawValue)",
+          errno: choice.errno, kernel: choice.mode.kernel)
       }
       throw RingError("make an eventfd", errno: -waker)
     }

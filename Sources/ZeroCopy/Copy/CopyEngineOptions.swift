@@ -29,5 +29,24 @@ public struct CopyEngineOptions: Sendable {
     case bundle
     /// Receives share buffers: each goes on where the last one ended (6.12), in bundles (6.15).
     case incremental
+
+    /// Whether a receive may fill several buffers. Bundles and incremental buffers go together
+    /// from 6.15 on; before, each receive of an incremental ring takes one.
+    func usesBundles(with features: Ring.Features) -> Bool {
+      switch self {
+      case .plain: false
+      case .bundle: features.bundles
+      case .incremental: features.incrementalBundles
+      }
+    }
+
+    /// The first kernel that has this mode.
+    var kernel: String {
+      switch self {
+      case .plain: "6.0"
+      case .bundle: "6.10"
+      case .incremental: "6.12"
+      }
+    }
   }
 }
