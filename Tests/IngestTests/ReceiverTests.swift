@@ -119,6 +119,16 @@ final class SharedCount: Sendable {
     #expect(error?.kind == .usage)
   }
 
+  @Test func severalThreadsDoNotShareStandardOutput() throws {
+    var configuration = Self.configuration()
+    configuration.threads = 2
+    configuration.parse = "lines"
+    configuration.sink = "stdout"
+    let error = #expect(throws: IngestError.self) { _ = try Receiver(configuration) }
+    #expect(error?.kind == .usage)
+    #expect(error?.remedy?.contains("--threads 1") == true)
+  }
+
   @Test(arguments: [0, 4097, Int.max])
   func aBatchBeyondTheCompletionQueueIsRefused(waitBatch: Int) throws {
     var configuration = Self.configuration()

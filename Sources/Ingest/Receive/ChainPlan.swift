@@ -19,6 +19,12 @@ struct ChainPlan: Sendable {
     } catch {
       throw IngestError(.usage, error.description, remedy: error.remedy)
     }
+    // A write that a pipe has no room for waits midway, and another thread's goes in between.
+    if case .stdout = chain.sink, configuration.threads > 1 {
+      throw IngestError(
+        .usage, "\(configuration.threads) threads would mix their bytes on standard output",
+        remedy: "use --threads 1, or --sink file:PATH with %t (the thread's number) in PATH")
+    }
     // Records that span leases are carried one per connection (Stages, CarryPool). The defaults
     // must start: a default number of connections gives way to the bound of a record.
     var connections = configuration.maxConnections
