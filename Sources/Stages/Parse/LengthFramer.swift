@@ -21,7 +21,7 @@ public struct LengthFramer: Framer, Equatable {
   ) {
     invariant(
       bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8, "a prefix has 1, 2, 4 or 8 bytes")
-    invariant(max > 0, "a record's bound is at least one byte")
+    invariant(max > 0 && max <= 1 << 62, "a record's bound is from one byte to 2^62")
     self.bytes = bytes
     self.endian = endian
     self.counted = counted

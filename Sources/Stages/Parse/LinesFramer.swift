@@ -11,7 +11,7 @@ public struct LinesFramer: Framer, Equatable {
 
   @inlinable
   public init(max: Int = LinesFramer.defaultMax) {
-    invariant(max > 0, "a line's bound is at least one byte")
+    invariant(max > 0 && max <= 1 << 62, "a line's bound is from one byte to 2^62")
     self.max = max
   }
 

@@ -185,8 +185,9 @@ extension FileSink {
         let first = unsafe vectors + (Int(index) * limits.vectors + operation.firstVector)
         let count = operation.vectorCount - operation.firstVector
         if count == 1 {
+          // A carried record may have 4 GiB and more: the rest goes out as after a short write.
           unsafe ik_prep_write(
-            entry, descriptor, first.pointee.iov_base, UInt32(first.pointee.iov_len),
+            entry, descriptor, first.pointee.iov_base, UInt32(clamping: first.pointee.iov_len),
             operation.offset)
         } else {
           unsafe ik_prep_writev(entry, descriptor, first, UInt32(count), operation.offset)
