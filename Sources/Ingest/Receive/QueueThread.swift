@@ -141,7 +141,8 @@ final class QueueThread: Sendable {
       return engine
     } catch {
       throw IngestError(
-        error.errno == EPERM ? .noPrivilege : .refusedByKernel, "could not \(error.step)",
+        error.errno == EPERM ? .noPrivilege : .refusedByKernel,
+        "could not \(error.step): \(unsafe String(cString: strerror(error.errno)))",
         remedy: error.remedy)
     }
   }
