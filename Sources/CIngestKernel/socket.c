@@ -56,12 +56,15 @@ static int close_with(int fd, int error) {
   return error;
 }
 
-int ik_listen(const struct ik_endpoint *at, int backlog, int share, int receive_buffer,
+int ik_listen(const struct ik_endpoint *at, int backlog, int flags, int receive_buffer,
               const char *interface) {
   int fd = socket(at->family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
   set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-  if (share && set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1) != 0) return close_with(fd, -errno);
+  if (at->family == AF_INET6)
+    set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, (flags & IK_LISTEN_V6_ONLY) != 0);
+  if ((flags & IK_LISTEN_SHARE) && set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1) != 0)
+    return close_with(fd, -errno);
   // Set on the listener, so that accepted sockets inherit it before the window is announced.
   if (receive_buffer > 0) set_int(fd, SOL_SOCKET, SO_RCVBUF, receive_buffer);
   if (interface && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface,

@@ -139,6 +139,42 @@ final class SharedCount: Sendable {
     #expect(error?.kind == .usage)
   }
 
+  @Test(arguments: [(AddressFamily.any, true), (.ipv6, false)])
+  func theWildcardTakesWhatItsFamilySays(family: AddressFamily, takesIPv4: Bool) throws {
+    var configuration = Self.configuration()
+    configuration.listen = nil
+    configuration.family = family
+    let receiver = try Receiver(configuration) { _ in NewlineCounter(total: SharedCount()) }
+    try receiver.start()
+    let port = receiver.endpoints[0].raw.port
+    for (version, expected) in [(AF_INET, takesIPv4), (AF_INET6, true)] {
+      var to = loopback(version, port: port)
+      let descriptor = unsafe ik_connect(&to, Int32(SOCK_STREAM.rawValue), 5000, nil, 0)
+      #expect((descriptor >= 0) == expected, "family \(version)")
+      if descriptor >= 0 { close(descriptor) }
+    }
+    receiver.stop()
+    #expect(receiver.finish().failure == nil)
+  }
+
+  @Test func theLowMarkCountsWhatTheKernelHadLeft() throws {
+    var configuration = Self.configuration()
+    configuration.connections = 1
+    configuration.receive = .plain
+    configuration.buffer = 4096
+    configuration.area = 16 * 4096
+    let receiver = try Receiver(configuration) { _ in NewlineCounter(total: SharedCount()) }
+    #expect(receiver.snapshot().freeBuffersLow == 0)
+    try receiver.start()
+    #expect(receiver.snapshot().freeBuffersLow == 16)
+    do {
+      let client = LoopbackClient(to: loopback(AF_INET, port: receiver.endpoints[0].raw.port))
+      #expect(client.send([UInt8](repeating: 1, count: 100_000)))
+    }
+    let report = receiver.finish()
+    #expect(report.counters.freeBuffersLow < 16)
+  }
+
   @Test func aByteLimitEndsTheRun() throws {
     var configuration = Self.configuration()
     configuration.bytes = 100_000

@@ -38,7 +38,7 @@ def beside_a_good_one(parse, bad, good_bytes, good_records, wanted_code, wanted_
             kinds = [f["kind"] for f in receiver.events("fault")]
             equal(kinds, [wanted_kind], "faults")
             return receiver.events("fault")[0]["text"]
-        return f"connections: {[c['ended'] for c in receiver.events('connection')]}"
+        return f"connections: {[c['ended'] for c in receiver.closed()]}"
 
 
 LENGTH_RECORD = struct.pack(">I", 100) + b"x" * 100

@@ -13,8 +13,13 @@ struct ik_endpoint {
   uint8_t address[16];
 };
 
-// Listens for TCP. Returns the descriptor or a negative errno. share sets SO_REUSEPORT.
-int ik_listen(const struct ik_endpoint *at, int backlog, int share, int receive_buffer,
+enum {
+  IK_LISTEN_SHARE = 1,    // SO_REUSEPORT
+  IK_LISTEN_V6_ONLY = 2,  // an IPv6 socket takes no IPv4 (else it does, whatever the sysctl says)
+};
+
+// Listens for TCP. Returns the descriptor or a negative errno.
+int ik_listen(const struct ik_endpoint *at, int backlog, int flags, int receive_buffer,
               const char *_Nullable interface);
 // The address a socket is bound to (peer 0) or connected to (peer 1).
 int ik_endpoint_of(int fd, int peer, struct ik_endpoint *out);

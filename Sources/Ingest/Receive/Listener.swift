@@ -47,10 +47,13 @@ struct Listener: ~Copyable {
     _ at: inout ik_endpoint, shared: Bool, _ configuration: ReceiveConfiguration
   ) -> Int32 {
     let buffer = Int32(clamping: configuration.socketBuffer)
+    var flags: Int32 = 0
+    if shared { flags |= Int32(IK_LISTEN_SHARE) }
+    if configuration.family == .ipv6 { flags |= Int32(IK_LISTEN_V6_ONLY) }
     if let ifname = configuration.ifname {
-      return unsafe ik_listen(&at, backlog, shared ? 1 : 0, buffer, ifname)
+      return unsafe ik_listen(&at, backlog, flags, buffer, ifname)
     }
-    return unsafe ik_listen(&at, backlog, shared ? 1 : 0, buffer, nil)
+    return unsafe ik_listen(&at, backlog, flags, buffer, nil)
   }
 
   private static func resolve(
@@ -63,7 +66,7 @@ struct Listener: ~Copyable {
       case .ipv6: AF_INET6
       }
     guard let host = configuration.listen else {
-      // The IPv6 wildcard takes IPv4 too (IPV6_V6ONLY is off by default).
+      // The IPv6 wildcard takes IPv4 too, unless -6 was asked for.
       var any = ik_endpoint()
       any.family = UInt16(family == AF_INET || !hasIPv6() ? AF_INET : AF_INET6)
       any.port = configuration.port

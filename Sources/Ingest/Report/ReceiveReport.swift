@@ -39,7 +39,8 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   public var sinkCopiedBytes: UInt64 = 0
   /// Events that found no place in the queue to the control thread; the counters have them.
   public var eventsDropped: UInt64 = 0
-  /// Fewest buffers, free or with the kernel, seen at the end of a batch.
+  /// The fewest buffers that the kernel of one thread had left at the end of a batch; the one
+  /// count that falls.
   public var freeBuffersLow: UInt64 = 0
 
   public init() {}

@@ -68,10 +68,12 @@ extension CopyEngine {
       }
     }
     ring.completions.advance(ready)
+    // Before what came back is posted again: what the kernel had left of the area.
+    if UInt64(view.posted) < counters.freeBuffersLow {
+      counters.freeBuffersLow = UInt64(view.posted)
+    }
     view.publish()
     buffers.view = view
-    let home = UInt64(view.freeCount &+ view.posted)
-    if home < counters.freeBuffersLow { counters.freeBuffersLow = home }
   }
 
   /// Turns one data completion into leases, hands them to the stage, takes back what is done.

@@ -100,6 +100,7 @@ public struct CopyEngine: ~Copyable {
     self.listener = listener
     self.waker = waker
     counters.freeBuffersLow = UInt64(options.layout.bufferCount)
+    shared.publish(counters)
     control.register(waker: waker)
   }
 

@@ -21,6 +21,7 @@ public struct EngineCounters: BitwiseCopyable, Sendable {
   /// Bytes that arrived on a connection after a stage had refused it, or after a stop had to end
   /// undrained.
   public var discardedBytes: UInt64 = 0
+  /// The fewest buffers that the kernel had left at the end of a batch; falls, never rises.
   public var freeBuffersLow: UInt64 = 0
   /// CLOCK_MONOTONIC of the first and the last batch with data.
   public var firstByteAt: UInt64 = 0
