@@ -1,8 +1,6 @@
 #include "ik_memory.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -19,12 +17,3 @@ int ik_map_anonymous(size_t bytes, enum ik_pages pages, void **out) {
 }
 
 void ik_unmap(void *address, size_t bytes) { (void)munmap(address, bytes); }
-
-uint64_t ik_resident_bytes(void) {
-  FILE *file = fopen("/proc/self/statm", "re");
-  if (!file) return 0;
-  unsigned long long size = 0, resident = 0;
-  int got = fscanf(file, "%llu %llu", &size, &resident);
-  fclose(file);
-  return got == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
-}

@@ -138,8 +138,6 @@ int ik_resolve(const char *host, uint16_t port, int family, struct ik_endpoint *
 
 const char *ik_resolve_error(int code) { return gai_strerror(code); }
 
-int ik_set_no_delay(int fd) { return set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
-
 int ik_set_congestion(int fd, const char *name) {
   return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) == 0 ? 0
                                                                                          : -errno;

@@ -19,8 +19,6 @@ int ik_thread_pin(int cpu) {
   return -pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
-int ik_thread_cpu(void) { return sched_getcpu(); }
-
 void ik_thread_name(const char *name) { (void)pthread_setname_np(pthread_self(), name); }
 
 int ik_allowed_cpus(int *cpus, int capacity) {
@@ -106,6 +104,5 @@ static uint64_t clock_ns(clockid_t clock) {
 }
 
 uint64_t ik_clock_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
-uint64_t ik_wall_clock_ns(void) { return clock_ns(CLOCK_REALTIME); }
 uint64_t ik_thread_cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 uint64_t ik_process_cpu_ns(void) { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }

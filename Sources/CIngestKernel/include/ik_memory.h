@@ -10,10 +10,6 @@ static inline uint32_t ik_load_acquire_u32(const uint32_t *word) {
   return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
-static inline uint32_t ik_load_relaxed_u32(const uint32_t *word) {
-  return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
-
 static inline void ik_store_release_u32(uint32_t *word, uint32_t value) {
   __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
@@ -45,8 +41,5 @@ enum ik_pages {
 // the address, or a negative errno.
 int ik_map_anonymous(size_t bytes, enum ik_pages pages, void *_Nullable *_Nonnull out);
 void ik_unmap(void *address, size_t bytes);
-
-// Resident and locked sizes, in bytes, from /proc/self/status; 0 where unreadable.
-uint64_t ik_resident_bytes(void);
 
 #pragma clang assume_nonnull end

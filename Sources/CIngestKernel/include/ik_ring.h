@@ -44,11 +44,6 @@ static inline void ik_prep_accept_multishot(struct io_uring_sqe *sqe, int fd, ui
   sqe->accept_flags = flags;
 }
 
-static inline void ik_prep_cancel(struct io_uring_sqe *sqe, uint64_t user_data) {
-  ik_prep(sqe, IORING_OP_ASYNC_CANCEL, -1, NULL, 0, 0);
-  sqe->addr = user_data;
-}
-
 static inline void ik_prep_poll_multishot(struct io_uring_sqe *sqe, int fd, uint32_t events) {
   ik_prep(sqe, IORING_OP_POLL_ADD, fd, NULL, IORING_POLL_ADD_MULTI, 0);
   sqe->poll32_events = events;
@@ -66,10 +61,6 @@ static inline void ik_prep_writev(struct io_uring_sqe *sqe, int fd, const struct
 
 static inline void ik_prep_fsync(struct io_uring_sqe *sqe, int fd) {
   ik_prep(sqe, IORING_OP_FSYNC, fd, NULL, 0, 0);
-}
-
-static inline void ik_prep_close(struct io_uring_sqe *sqe, int fd) {
-  ik_prep(sqe, IORING_OP_CLOSE, fd, NULL, 0, 0);
 }
 
 static inline void ik_prep_send(struct io_uring_sqe *sqe, int fd, const void *at, uint32_t length,

@@ -33,7 +33,6 @@ int ik_resolve(const char *_Nullable host, uint16_t port, int family, struct ik_
                int capacity);
 const char *ik_resolve_error(int code);
 
-int ik_set_no_delay(int fd);
 int ik_set_congestion(int fd, const char *name);
 int ik_get_congestion(int fd, char *name, int capacity);
 int ik_set_zerocopy(int fd);     // SO_ZEROCOPY, for MSG_ZEROCOPY

@@ -6,7 +6,6 @@
 
 // Pins the calling thread. Returns 0 or a negative errno (EINVAL: no such CPU for this process).
 int ik_thread_pin(int cpu);
-int ik_thread_cpu(void);
 void ik_thread_name(const char *name);
 // CPUs this process may run on, lowest first; returns how many there are, of which at most
 // capacity are written.
@@ -26,7 +25,6 @@ int ik_event_descriptor(void);
 void ik_event_signal(int descriptor);
 
 uint64_t ik_clock_ns(void);        // CLOCK_MONOTONIC
-uint64_t ik_wall_clock_ns(void);   // CLOCK_REALTIME
 uint64_t ik_thread_cpu_ns(void);   // CPU time of the calling thread
 uint64_t ik_process_cpu_ns(void);  // CPU time of the process
 

@@ -47,8 +47,8 @@ public enum AddressFamily: String, Codable, Sendable, CaseIterable { case any, i
 public enum MemoryKind: String, Codable, Sendable, CaseIterable { case pages, thp }
 
 /// How the `copy` engine takes provided buffers: `incremental` packs several receives into one
-/// buffer (6.12), `bundle` fills several buffers with one receive (6.10), `plain` is one buffer
-/// for one receive (6.0). `auto` is the best the kernel has.
+/// buffer (6.12, in bundles 6.15), `bundle` fills several buffers with one receive (6.10), `plain`
+/// is one buffer for one receive (6.0). `auto` is the best the kernel has.
 public enum ReceiveMode: String, Codable, Sendable, CaseIterable {
   case auto, incremental, bundle, plain
 }

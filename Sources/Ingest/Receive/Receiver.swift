@@ -12,6 +12,8 @@ import ZeroCopy
 /// let report = receiver.finish()
 /// ```
 ///
+/// Letting go of a running receiver does not stop its threads: call ``stop()``, then
+/// ``finish(within:)``.
 /// Each thread owns one ring, one area and one copy of the stage; connections are spread over the
 /// threads by the kernel (SO_REUSEPORT). The methods may be called from any one thread that is not
 /// a receiving one.
