@@ -84,6 +84,12 @@ int ik_ring_register_pbufs(struct io_uring *ring, struct ik_buf *ring_memory, ui
   return error < 0 ? error : 0;
 }
 
+int ik_ring_register_napi(struct io_uring *ring, uint32_t microseconds) {
+  struct ik_napi wanted = {.busy_poll_to = microseconds, .prefer_busy_poll = 1};
+  int error = io_uring_register((unsigned)ring->ring_fd, IK_REGISTER_NAPI, &wanted, 1);
+  return error < 0 ? error : 0;
+}
+
 int ik_ring_has_opcode(struct io_uring *ring, int opcode) {
   struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
   if (!probe) return 0;

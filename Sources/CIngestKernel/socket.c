@@ -163,6 +163,12 @@ int ik_peer_may_send(int fd) {
          info.tcpi_state == TCP_FIN_WAIT2;
 }
 
+uint32_t ik_incoming_napi(int fd) {
+  unsigned id = 0;
+  socklen_t length = sizeof id;
+  return getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &length) == 0 ? id : 0;
+}
+
 int64_t ik_unread_bytes(int fd) {
   int bytes = 0;
   return ioctl(fd, FIONREAD, &bytes) == 0 ? bytes : -errno;

@@ -108,6 +108,12 @@ public struct Ring: ~Copyable {
     }
   }
 
+  /// Has waits poll the NAPI instances of the ring's sockets for up to this long
+  /// (IORING_REGISTER_NAPI, 6.9). Returns 0 or the errno, positive.
+  func busyPoll(microseconds: UInt32) -> Int32 {
+    -(unsafe ik_ring_register_napi(ring, microseconds))
+  }
+
   /// Whether this kernel knows an opcode (IORING_REGISTER_PROBE).
   public func supports(opcode: UInt32) -> Bool {
     unsafe ik_ring_has_opcode(ring, Int32(opcode)) != 0

@@ -84,7 +84,7 @@ final class EngineRun: Sendable {
       do {
         var engine = try CopyEngine(
           options: options, listener: listener, control: control, shared: shared)
-        var stage = PatternStage(connections: options.maxConnections)
+        var stage = PatternStage(connections: options.engine.maxConnections)
         stage.refuseAt = refuseAt
         engine.run(&stage)
         let home = engine.allBuffersHome
@@ -122,7 +122,7 @@ func pattern(_ range: Range<UInt64>) -> [UInt8] { range.map(PatternStage.byte(at
     var options = CopyEngineOptions(
       layout: try #require(AreaLayout(bufferSize: bufferSize, bufferCount: buffers)))
     options.mode = mode
-    options.maxConnections = 64
+    options.engine.maxConnections = 64
     return options
   }
 
@@ -243,7 +243,7 @@ func pattern(_ range: Range<UInt64>) -> [UInt8] { range.map(PatternStage.byte(at
 
   @Test func oneConnectionTooManyIsReset() throws {
     var options = try Self.options()
-    options.maxConnections = 1
+    options.engine.maxConnections = 1
     let run = try EngineRun(options: options, connections: 1)
     do {
       let first = LoopbackClient(to: run.endpoint)

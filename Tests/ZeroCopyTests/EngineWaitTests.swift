@@ -36,8 +36,8 @@ private struct LingeringStage: Stage {
   /// A batch that may not be waited for is one completion, however many were asked for.
   @Test func withoutAMinimumWaitOneCompletionIsEnough() throws {
     var options = try CopyEngineTests.options()
-    options.minimumWait = 0
-    options.waitBatch = 8
+    options.engine.minimumWait = 0
+    options.engine.waitBatch = 8
     let run = try EngineRun(options: options, connections: 1)
     do {
       let client = LoopbackClient(to: run.endpoint)
@@ -59,7 +59,7 @@ private struct LingeringStage: Stage {
         var engine = try CopyEngine(
           options: options, listener: listener, control: control,
           shared: SharedCounters(EngineCounters()))
-        var stage = PatternStage(connections: options.maxConnections)
+        var stage = PatternStage(connections: options.engine.maxConnections)
         engine.run(&stage)
       } catch {
         Issue.record("engine: \(error)")
@@ -80,7 +80,7 @@ private struct LingeringStage: Stage {
       do {
         var engine = try CopyEngine(
           options: options, listener: listener, control: control, shared: shared)
-        var stage = PatternStage(connections: options.maxConnections)
+        var stage = PatternStage(connections: options.engine.maxConnections)
         engine.run(&stage)
       } catch {
         Issue.record("engine: \(error)")

@@ -13,6 +13,7 @@ enum {
   IK_OP_RECV_ZC = 58,                // 6.15
   IK_REGISTER_PBUF_RING = 22,        // 5.19
   IK_UNREGISTER_PBUF_RING = 23,      // 5.19
+  IK_REGISTER_NAPI = 27,             // 6.9
   IK_REGISTER_ZCRX_IFQ = 32,         // 6.15
   IK_REGISTER_QUERY = 35,            // 6.18
   IK_REGISTER_ZCRX_CTRL = 36,        // 6.19
@@ -223,6 +224,15 @@ struct ik_buf_reg {
   uint32_t resv[5];
 };
 
+struct ik_napi {
+  uint32_t busy_poll_to;
+  uint8_t prefer_busy_poll;
+  uint8_t opcode;
+  uint8_t pad[2];
+  uint32_t op_param;
+  uint32_t resv;
+};
+
 struct ik_getevents_arg {
   uint64_t sigmask;
   uint32_t sigmask_sz;
@@ -269,6 +279,7 @@ IK_FIELD(struct ik_buf, resv, 14);
 IK_LAYOUT(struct ik_buf_reg, 40);
 IK_FIELD(struct ik_buf_reg, flags, 14);
 IK_FIELD(struct ik_buf_reg, min_left, 16);
+IK_LAYOUT(struct ik_napi, 16);
 IK_LAYOUT(struct ik_getevents_arg, 24);
 IK_FIELD(struct ik_getevents_arg, min_wait_usec, 12);
 IK_FIELD(struct ik_getevents_arg, ts, 16);

@@ -33,6 +33,10 @@ int ik_ring_register_buffers(struct io_uring *ring, const struct iovec *buffers,
 int ik_ring_register_pbufs(struct io_uring *ring, struct ik_buf *ring_memory, uint32_t entries,
                            uint16_t group, uint16_t flags);
 
+// Lets waits poll NAPI instances for up to microseconds (capped at 10 ms by the kernel). Returns 0
+// or a negative errno.
+int ik_ring_register_napi(struct io_uring *ring, uint32_t microseconds);
+
 // Whether the kernel of this ring knows an opcode.
 int ik_ring_has_opcode(struct io_uring *ring, int opcode);
 

@@ -37,6 +37,8 @@ int ik_set_congestion(int fd, const char *name);
 int ik_get_congestion(int fd, char *name, int capacity);
 int ik_set_zerocopy(int fd);     // SO_ZEROCOPY, for MSG_ZEROCOPY
 int ik_abort(int fd);            // SO_LINGER 0: close() then sends a reset
+// The NAPI instance that the socket's last packet came through (SO_INCOMING_NAPI_ID); 0: none.
+uint32_t ik_incoming_napi(int fd);
 // Whether the peer of a TCP socket may still be sending: no FIN of its was received.
 int ik_peer_may_send(int fd);
 int64_t ik_unread_bytes(int fd); // FIONREAD

@@ -128,12 +128,12 @@ final class QueueThread: Sendable {
     var options = CopyEngineOptions(layout: try configuration.layout())
     options.pages = configuration.memory == .thp ? .transparentHuge : .small
     options.mode = configuration.receive.engineMode
-    options.waitBatch = configuration.latency ? 1 : UInt32(configuration.waitBatch)
-    options.minimumWait = configuration.latency ? 0 : UInt32(configuration.minWait)
-    options.maxConnections = configuration.maxConnections
-    options.holdLimit = QueueThread.holdLimit
-    options.firstSerial = UInt64(index) + 1
-    options.serialStep = UInt64(configuration.threads)
+    options.engine.waitBatch = configuration.latency ? 1 : UInt32(configuration.waitBatch)
+    options.engine.minimumWait = configuration.latency ? 0 : UInt32(configuration.minWait)
+    options.engine.maxConnections = configuration.maxConnections
+    options.engine.holdLimit = QueueThread.holdLimit
+    options.engine.firstSerial = UInt64(index) + 1
+    options.engine.serialStep = UInt64(configuration.threads)
     do {
       let engine = try CopyEngine(
         options: options, listener: listener, control: control, shared: shared)

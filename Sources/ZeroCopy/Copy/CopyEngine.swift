@@ -7,52 +7,24 @@ public import RingCore
 /// from the socket into the area.
 ///
 /// Made and run on one thread, which owns its ring. Memory, fixed at start:
-/// area + 16 B x ring entries + 14 B x buffers + 80 B x connections + 8 B x holds
-/// + 64 B x SQ entries + 32 B x CQ entries.
+/// area + 16 B x ring entries + 14 B x buffers + what ``EngineCore`` takes.
 @safe
-public struct CopyEngine: ~Copyable {
+public struct CopyEngine: ReceiveEngine, ~Copyable {
   // The order of declaration is the order of release: the ring lets go of the memory first.
-  @usableFromInline var ring: Ring
+  public var core: EngineCore
   @usableFromInline var buffers: ProvidedBuffers
   let ringMemory: BufferRingMemory
   let area: HostArea
-  @usableFromInline var batch: Batch
-  @usableFromInline var table: ConnectionTable
-  @usableFromInline var counters = EngineCounters()
-  @usableFromInline let options: CopyEngineOptions
-  @usableFromInline let control: EngineControl
-  @usableFromInline let shared: SharedCounters<EngineCounters>
   /// How buffers are taken, after `auto` was resolved; and why not in a better way.
   public let mode: CopyEngineOptions.Mode
   public let remark: String?
-
-  let listener: Int32
-  let waker: Int32
-  /// Receives to arm with the next enter, and receives that wait for free buffers.
-  @usableFromInline var toArm = ConnectionTable.Queue()
-  @usableFromInline var paused = ConnectionTable.Queue()
-  @usableFromInline var accepting = Accepting.wanted
-  /// When to accept again after the process ran out of descriptors or memory for it.
-  @usableFromInline var acceptRetryAt: UInt64 = 0
-  @usableFromInline var wakerArmed = false
-  @usableFromInline var stopping = false
-  @usableFromInline var stopDeadline: UInt64 = .max
-  @usableFromInline var hadData = false
-
-  @usableFromInline
-  enum Accepting: UInt8 { case wanted, armed, blocked, ended }
+  /// The shape of the area.
+  public let layout: AreaLayout
 
   static let group: UInt16 = 0
-  /// Requests between two enters: one per connection to arm, plus the sink's.
-  static let submissionEntries: UInt32 = 512
   /// A multishot receive posts a completion per buffer; one that finds no place ends the receive,
   /// which costs a re-arm, nothing else.
   static let completionEntries: UInt32 = 4096
-  /// Between two tries to accept when descriptors or memory ran out.
-  static let acceptRetry: UInt64 = 100_000_000
-  /// After a stop was asked for: how long sockets that keep filling are drained.
-  static let drainLimit: UInt64 = 2_000_000_000
-
   /// Sets the engine up on the calling thread, which must also run it.
   ///
   /// `listener` is a listening TCP socket; the engine closes it, unless this throws: then it stays
@@ -67,51 +39,31 @@ public struct CopyEngine: ~Copyable {
         "provide \(options.layout.bufferCount) buffers (a ring holds 32768)", errno: EINVAL)
     }
     let ring = try Ring(
-      entries: CopyEngine.submissionEntries, completionEntries: CopyEngine.completionEntries)
+      entries: EngineCore.submissionEntries, completionEntries: CopyEngine.completionEntries)
     let area = try HostArea(options.layout, pages: options.pages)
     let memory = BufferRingMemory(entries: Int(ringEntries))
     let choice = CopyEngine.registerBuffers(
       ring, memory: memory, entries: ringEntries, wanted: options.mode)
-    let waker = ik_event_descriptor()
-    guard choice.errno == 0, waker >= 0 else {
-      if waker >= 0 { Glibc.close(waker) }
-      if choice.errno != 0 {
-        throw RingError(
-          "register a ring of \(ringEntries) buffers for receive mode \(choice.mode.rawValue)",
-          errno: choice.errno, kernel: choice.mode.kernel)
-      }
-      throw RingError("make an eventfd", errno: -waker)
+    guard choice.errno == 0 else {
+      throw RingError(
+        "register a ring of \(ringEntries) buffers for receive mode \(choice.mode.rawValue)",
+        errno: choice.errno, kernel: choice.mode.kernel)
     }
+    let waker = try EngineCore.openWaker(ring, options.engine)
     buffers = unsafe ProvidedBuffers(
       unsafeRing: memory.entries, area: area.memory.address(of: 0), layout: options.layout,
       postLimit: options.layout.bufferCount)
-    batch = Batch(
-      area: area.memory, submissions: ring.submissions, holdLimit: options.holdLimit)
-    table = ConnectionTable(
-      capacity: options.maxConnections, firstSerial: options.firstSerial, step: options.serialStep)
     mode = choice.mode
     remark = choice.remark
+    layout = options.layout
+    core = EngineCore(
+      ring: ring, waker: waker, area: area.memory, options: options.engine, listener: listener,
+      control: control, shared: shared, seat: nil)
+    core.counters.freeBuffersLow = UInt64(options.layout.bufferCount)
+    shared.publish(core.counters)
     ringMemory = memory
-    self.ring = ring
     self.area = area
-    self.options = options
-    self.control = control
-    self.shared = shared
-    self.listener = listener
-    self.waker = waker
-    counters.freeBuffersLow = UInt64(options.layout.bufferCount)
-    shared.publish(counters)
-    control.register(waker: waker)
   }
-
-  deinit {
-    control.unregister(waker: waker)
-    Glibc.close(waker)
-    Glibc.close(listener)
-  }
-
-  /// The shape of the area.
-  public var layout: AreaLayout { options.layout }
 
   /// Whether every buffer is free or with the kernel: no lease is out.
   public var allBuffersHome: Bool { buffers.view.allHome }

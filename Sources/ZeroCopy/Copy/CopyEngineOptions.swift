@@ -7,18 +7,7 @@ public struct CopyEngineOptions: Sendable {
   public var pages: HostArea.Pages = .small
   /// The way buffers are taken; nil takes the best the kernel has.
   public var mode: Mode?
-  /// Wait for this many completions, but no longer than `minimumWait` microseconds once one came.
-  public var waitBatch: UInt32 = 8
-  public var minimumWait: UInt32 = 200
-  /// Connections at a time. One more is answered with a reset.
-  public var maxConnections: Int = 4096
-  /// Leases that stages may hold at a time.
-  public var holdLimit: Int = 4096
-
-  /// Serial numbers of connections: the first, and the step to the next. Engines that work together
-  /// share the numbers out, so that each names one connection of the whole receiver.
-  public var firstSerial: UInt64 = 1
-  public var serialStep: UInt64 = 1
+  public var engine = EngineOptions()
 
   public init(layout: AreaLayout) { self.layout = layout }
 

@@ -21,6 +21,20 @@ public struct EngineCounters: BitwiseCopyable, Sendable {
   /// Bytes that arrived on a connection after a stage had refused it, or after a stop had to end
   /// undrained.
   public var discardedBytes: UInt64 = 0
+  /// Connections given to the engine whose queue their data comes through.
+  public var handedOver: UInt64 = 0
+  /// Bytes that the kernel copied into the area, as far as it tells.
+  public var copiedBytes: UInt64 = 0
+  /// Times that the NIC found no free buffer to receive into (as told by events, so at least).
+  public var noBuffers: UInt64 = 0
+  /// Receives that ended because the completion queue was full (ENOSPC).
+  public var completionsFull: UInt64 = 0
+  /// System calls that had the kernel read the refill queue.
+  public var refillFlushes: UInt64 = 0
+  /// Connections ended because their data came through a queue that is not the engine's (EFAULT).
+  public var misplaced: UInt64 = 0
+  /// Connections ended because bytes needed a copy that device memory cannot take.
+  public var unsplit: UInt64 = 0
   /// The fewest buffers that the kernel had left at the end of a batch; falls, never rises.
   public var freeBuffersLow: UInt64 = 0
   /// CLOCK_MONOTONIC of the first and the last batch with data.

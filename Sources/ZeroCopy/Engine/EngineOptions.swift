@@ -1,0 +1,21 @@
+/// What every engine is told, whatever its leases come from.
+public struct EngineOptions: Sendable {
+  /// Wait for this many completions, but no longer than `minimumWait` microseconds once one came.
+  public var waitBatch: UInt32 = 8
+  public var minimumWait: UInt32 = 200
+  /// Connections at a time. One more is answered with a reset.
+  public var maxConnections: Int = 4096
+  /// Leases that stages may hold at a time.
+  public var holdLimit: Int = 4096
+
+  /// Serial numbers of connections: the first, and the step to the next. Engines that work together
+  /// share the numbers out, so that each names one connection of the whole receiver.
+  public var firstSerial: UInt64 = 1
+  public var serialStep: UInt64 = 1
+
+  /// Poll the NIC's NAPI for this many microseconds while waiting (IORING_REGISTER_NAPI, 6.9);
+  /// 0 leaves it to interrupts.
+  public var busyPoll: UInt32 = 0
+
+  public init() {}
+}

@@ -1,0 +1,109 @@
+public import CIngestKernel
+public import RingCore
+
+/// An engine turns completions into leases and hands them to a stage, on the thread that owns its
+/// ring. What differs between engines is where buffers come from and how they go back; the rest is
+/// ``EngineCore`` and ``run(_:)``.
+public protocol ReceiveEngine: ~Copyable {
+  var core: EngineCore { get set }
+
+  /// Fills a request in that receives on `descriptor` until further notice.
+  @unsafe
+  mutating func arm(unsafeEntry entry: UnsafeMutablePointer<io_uring_sqe>, descriptor: Int32)
+  /// Whether receives that paused for want of buffers may go on.
+  mutating func mayResume() -> Bool
+  /// Handles every completion that is ready, in order.
+  mutating func runBatch<S: Stage & ~Copyable>(_ stage: inout S)
+  /// Returns what stages gave back since the last batch.
+  mutating func returnHeld()
+}
+
+extension ReceiveEngine where Self: ~Copyable {
+  /// Receives until asked to stop, or until a limit of the control is reached.
+  ///
+  /// Every lease goes to `stage` on this thread. After a stop was asked for, connections are
+  /// drained of what their sockets hold, the stage's requests are finished, then this returns.
+  ///
+  /// - Cost: per batch one io_uring_enter(2), one clock reading, one acquire of the CQ tail, one
+  ///   release of its head and of the tail that gives buffers back. No allocation.
+  @inlinable
+  public mutating func run<S: Stage & ~Copyable>(_ stage: inout S) {
+    // The first wait needs the time, too: a deadline is due although nobody ever connects.
+    core.batch.now = ik_clock_ns()
+    while true {
+      core.prepare()
+      if !core.paused.isEmpty && mayResume() { core.resumePaused() }
+      armReceives()
+      let wait = core.nextWait(stagePending: stage.pending)
+      _ = core.ring.enter(wait)
+      core.counters.enters &+= 1
+      let before = (core.counters.bytes, core.counters.closed)
+      core.batch.now = ik_clock_ns()
+      runBatch(&stage)
+      stage.endBatch(in: &core.batch)
+      if core.batch.refusalCount != 0 { core.refuseListed() }
+      returnHeld()
+      core.countBatch(bytesBefore: before.0, closedBefore: before.1)
+      if !core.checkRequests(stagePending: stage.pending) { break }
+    }
+    closeEverything(&stage)
+    core.shared.publish(core.counters)
+  }
+
+  @inlinable
+  mutating func armReceives() {
+    while !core.toArm.isEmpty, let entry = unsafe core.ring.submissions.next() {
+      guard let slot = core.nextToArm() else { break }
+      unsafe arm(unsafeEntry: entry, descriptor: core.table[slot].descriptor)
+      unsafe entry.pointee.user_data = OperationTag(.receive, index: slot).rawValue
+    }
+  }
+
+  /// What is not about receiving: accepted connections, wake-ups, the stage's own requests.
+  @inlinable
+  mutating func handleOther<S: Stage & ~Copyable>(
+    _ tag: OperationTag, result: Int32, flags: UInt32, _ stage: inout S
+  ) {
+    switch OperationTag.Kind(rawValue: tag.kindByte) {
+    case .accept:
+      if let slot = core.acceptCompleted(result: result, flags: flags) { open(slot, &stage) }
+    case .stage:
+      stage.completed(tag.index, result: result, in: &core.batch)
+    case .wake:
+      core.wakeCompleted(flags: flags)
+      while let descriptor = core.takeHandedOver() {
+        if let slot = core.adopt(descriptor) { open(slot, &stage) }
+      }
+    default:
+      break
+    }
+  }
+
+  @inlinable
+  mutating func open<S: Stage & ~Copyable>(_ slot: UInt32, _ stage: inout S) {
+    stage.opened(core.table[slot].connection, in: &core.batch)
+    if core.batch.refused { core.refuse(slot) }
+  }
+
+  /// Ends a connection and tells the stage.
+  @inlinable
+  mutating func close<S: Stage & ~Copyable>(
+    _ slot: UInt32, _ end: StreamEnd, _ stage: inout S
+  ) {
+    let connection = core.table[slot].connection
+    core.batch.setStreamBytes(core.table[slot].bytes)
+    core.releaseConnection(slot, end)
+    stage.closed(connection, end, in: &core.batch)
+    core.batch.refused = false
+  }
+
+  /// Closes what an aborted run leaves open.
+  @inlinable
+  mutating func closeEverything<S: Stage & ~Copyable>(_ stage: inout S) {
+    for slot in 0..<UInt32(core.table.capacity) where core.table[slot].state != .free {
+      close(slot, .stopped, &stage)
+    }
+    stage.endBatch(in: &core.batch)
+    returnHeld()
+  }
+}
