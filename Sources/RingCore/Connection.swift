@@ -41,6 +41,11 @@ public enum StreamEnd: Equatable, BitwiseCopyable, Sendable {
   case refused
   /// The run was stopped while the stream was open.
   case stopped
+  /// Its data came through another interface queue than the engine's, which a zero-copy receive
+  /// cannot take (EFAULT).
+  case misplaced
+  /// Bytes that the NIC did not split off into device memory, which takes no copy (ENOMEM).
+  case unsplit
 }
 
 /// Something wrong with what a connection sent, as plain words for the data path; the sentence is

@@ -46,6 +46,9 @@ public struct RefillRing {
     position &+= 1
   }
 
+  /// Goes on where another producer of the same ring ended; for a ring under a ``RefillLock``.
+  mutating func reload() { unsafe position = ik_load_acquire_u32(tail) }
+
   @inlinable @inline(__always)
   public func publish() { unsafe ik_store_release_u32(tail, position) }
 }

@@ -38,6 +38,8 @@ public struct OperationTag: Equatable, BitwiseCopyable, Sendable {
     /// A request of the sink's; the index is the sink's own.
     case stage
     case send
+    /// An event of a ZCRX interface queue; the result is its number.
+    case event
   }
 
   @inlinable @inline(__always)

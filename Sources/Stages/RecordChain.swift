@@ -97,7 +97,7 @@ public struct RecordChain<
   ) {
     let slot = unsafe slots + Int(connection.slot)
     switch end {
-    case .finished, .failed:
+    case .finished, .failed, .misplaced, .unsplit:
       switch unsafe framer.end(slot.pointee.framing) {
       case .boundary: break
       case .recordEnds where end == .finished:

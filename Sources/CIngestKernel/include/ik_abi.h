@@ -106,6 +106,9 @@ enum {
   IK_ZCRX_EVENT_COPY = 1,            // 7.2
   IK_ZCRX_EVENT_DESC_FLAG_STATS = 1, // 7.2
   IK_MEM_REGION_TYPE_USER = 1,
+  IK_QUERY_OPCODES = 0,              // 6.18
+  IK_QUERY_ZCRX = 1,                 // 6.19
+  IK_QUERY_ZCRX_EVENT = 3,           // 7.2
 };
 
 // A completion of an IORING_SETUP_CQE32 ring. Swift sees io_uring_cqe as 16 bytes (its big_cqe[]
@@ -207,6 +210,35 @@ struct ik_query_hdr {
   uint32_t resv[3];
 };
 
+struct ik_query_opcode {
+  uint32_t nr_request_opcodes;
+  uint32_t nr_register_opcodes;
+  uint64_t feature_flags;
+  uint64_t ring_setup_flags;
+  uint64_t enter_flags;
+  uint64_t sqe_flags;
+  uint32_t nr_query_opcodes;
+  uint32_t pad;
+};
+
+struct ik_query_zcrx {
+  uint64_t register_flags;
+  uint64_t area_flags;
+  uint32_t nr_ctrl_opcodes;
+  uint32_t features;
+  uint32_t rq_hdr_size;
+  uint32_t rq_hdr_alignment;
+  uint64_t resv2;
+};
+
+struct ik_query_zcrx_event {
+  uint32_t event_flags;
+  uint32_t stats_size;
+  uint32_t stats_off_alignment;
+  uint32_t resv1;
+  uint64_t resv2[4];
+};
+
 // One entry of a provided-buffer ring. The ring's tail is the u16 at offset 14 of entry 0.
 struct ik_buf {
   uint64_t addr;
@@ -273,6 +305,9 @@ IK_FIELD(struct ik_zcrx_ctrl, argument, 24);
 IK_LAYOUT(struct ik_query_hdr, 40);
 IK_FIELD(struct ik_query_hdr, size, 20);
 IK_FIELD(struct ik_query_hdr, result, 24);
+IK_LAYOUT(struct ik_query_opcode, 48);
+IK_LAYOUT(struct ik_query_zcrx, 40);
+IK_LAYOUT(struct ik_query_zcrx_event, 48);
 IK_LAYOUT(struct ik_buf, 16);
 IK_FIELD(struct ik_buf, bid, 12);
 IK_FIELD(struct ik_buf, resv, 14);

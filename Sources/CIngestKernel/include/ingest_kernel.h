@@ -8,3 +8,4 @@
 #include "ik_setup.h"
 #include "ik_socket.h"
 #include "ik_thread.h"
+#include "ik_zcrx.h"

@@ -75,6 +75,8 @@ extension StreamEnd {
     case .failed(let code): errorText(abs(code))
     case .refused: "refused"
     case .stopped: "stopped"
+    case .misplaced: "its data came through another queue than the one that ingest holds"
+    case .unsplit: "the NIC did not split its headers off, and device memory takes no copy"
     }
   }
 }

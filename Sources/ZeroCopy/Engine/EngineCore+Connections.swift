@@ -96,7 +96,10 @@ extension EngineCore {
 
   @usableFromInline
   mutating func releaseConnection(_ slot: UInt32, _ end: StreamEnd) {
-    if case .failed = end { counters.reset &+= 1 }
+    switch end {
+    case .failed, .misplaced, .unsplit: counters.reset &+= 1
+    case .finished, .refused, .stopped: break
+    }
     counters.closed &+= 1
     let descriptor = table[slot].descriptor
     if end.isOurs, ik_peer_may_send(descriptor) != 0 {
@@ -136,7 +139,7 @@ extension StreamEnd {
   var isOurs: Bool {
     switch self {
     case .finished: false
-    case .failed, .refused, .stopped: true
+    case .failed, .refused, .stopped, .misplaced, .unsplit: true
     }
   }
 }

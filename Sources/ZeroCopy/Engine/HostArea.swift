@@ -7,6 +7,7 @@ public import RingCore
 public struct HostArea: ~Copyable {
   public let layout: AreaLayout
   let base: UnsafeMutableRawPointer
+  var dmabuf: Int32? { nil }
 
   /// What backs the memory.
   public enum Pages: Sendable {

@@ -1,0 +1,224 @@
+public import CIngestKernel
+import Glibc
+public import RingCore
+
+/// Leases from a ZCRX interface queue: RECV_ZC multishot on every connection, claims back through
+/// the refill ring. With a NIC queue the payload lies in the area before the kernel hears of it;
+/// device-less the kernel copies it there.
+///
+/// Made and run on one thread, which owns its ring. Memory, fixed at start: area + refill ring
+/// (16 B x entries) + 8 B x (CQ entries + holds) + what ``EngineCore`` takes.
+@safe
+public struct ZeroCopyEngine: ReceiveEngine, ~Copyable {
+  // The order of declaration is the order of release: the ring lets go of the memory first.
+  public var core: EngineCore
+  @usableFromInline var refill: RefillQueue
+  @usableFromInline let area: ZCRXArea
+  public let layout: AreaLayout
+  /// Claims that came back when receives were last paused, and the wait until they are tried again.
+  private var returnedAtPause: UInt64 = 0
+  private var backOff = ZeroCopyEngine.shortestBackOff
+  /// Refill entries that the kernel may leave unread before it is told to look.
+  private let flushMark: UInt32
+  private var wantsFlush = false
+  private var eventFired = false
+  private var armEventAt: UInt64 = 0
+
+  /// Paused receives are tried again after this long, then twice as long each time in a row.
+  private static let shortestBackOff: UInt64 = 1_000_000
+  private static let longestBackOff: UInt64 = 64_000_000
+  /// At most one exhaustion event in this time: a NIC without buffers would raise one per batch.
+  private static let eventInterval: UInt64 = 10_000_000
+
+  /// Takes over a ring that `area` is bound to. Both belong to the calling thread, which must also
+  /// run the engine. `listener` is a listening TCP socket; the engine closes it, unless this
+  /// throws: then it stays the caller's.
+  public init(
+    ring: consuming Ring, area: consuming ZCRXArea, options: EngineOptions, listener: Int32,
+    control: EngineControl, shared: SharedCounters<EngineCounters>, seat: ExchangeSeat? = nil
+  ) throws(RingError) {
+    let waker = try EngineCore.openWaker(ring, options)
+    layout = area.layout
+    refill = RefillQueue(
+      ring: area.refill, layout: area.layout, batch: ring.completions.capacity,
+      holdLimit: UInt32(clamping: options.holdLimit), lock: area.lock)
+    // Nobody but FLUSH_RQ reads the refill ring of a device-less queue.
+    flushMark =
+      area.isDeviceless ? max(1, min(area.layout.bufferCount, area.refill.capacity) / 4) : .max
+    core = EngineCore(
+      ring: ring, waker: waker, area: area.memory, options: options, listener: listener,
+      control: control, shared: shared, seat: seat)
+    core.counters.freeBuffersLow = .max
+    shared.publish(core.counters)
+    self.area = area
+  }
+
+  #if DEBUG
+    /// What stages still hold, in words; nil when every claim is back.
+    public func leaks() -> String? { refill.leaks() }
+  #endif
+}
+
+extension ZeroCopyEngine {
+  /// Handles every completion that is ready, in order. Not inlined, so that it stands under its own
+  /// name in the binary, where tools/gates/hotpath looks for it.
+  @inlinable @inline(never)
+  public mutating func runBatch<S: Stage & ~Copyable>(_ stage: inout S) {
+    // What is not taken stays in the queue; the kernel ends receives when that is full.
+    let ready = min(core.ring.completions.available(), refill.batchLimit)
+    var view = refill.beginBatch()
+    #if DEBUG
+      view.batch = core.counters.batches
+    #endif
+    var index: UInt32 = 0
+    while index != ready {
+      let entry = unsafe core.ring.completions.entry(index)
+      let tag = OperationTag(rawValue: unsafe entry.pointee.user_data)
+      let result = unsafe entry.pointee.res
+      let flags = unsafe entry.pointee.flags
+      index &+= 1
+      if tag.kindByte == OperationTag.Kind.receive.rawValue && result > 0 {
+        take(
+          slot: tag.index, offset: unsafe entry.pointee.zcrx_offset,
+          bytes: UInt32(bitPattern: result), &view, &stage)
+        if flags & UInt32(IK_CQE_F_MORE) == 0 { core.receiveEnded(tag.index) }
+      } else {
+        handle(tag, result: result, flags: flags, &stage)
+      }
+    }
+    core.ring.completions.advance(ready)
+    refill.view = view
+    finishBatch()
+  }
+
+  /// Turns one data completion into a lease, hands it to the stage, takes it back when it is done.
+  @inlinable @inline(__always)
+  mutating func take<S: Stage & ~Copyable>(
+    slot: UInt32, offset: UInt64, bytes: UInt32, _ view: inout RefillQueue.View, _ stage: inout S
+  ) {
+    core.counters.completions &+= 1
+    core.counters.bytes &+= UInt64(bytes)
+    let lease = view.claim(offset: offset, length: bytes, connection: slot)
+    guard core.table[slot].state.isWanted else {
+      core.counters.discardedBytes &+= UInt64(bytes)
+      if let released = lease.done().take() { view.release(released) }
+      return
+    }
+    core.table[slot].bytes &+= UInt64(bytes)
+    core.counters.leases &+= 1
+    if let released = stage.take(lease, in: &core.batch).take() { view.release(released) }
+    if core.batch.refused { core.refuse(slot) }
+    if core.table[slot].state == .draining { core.drained(slot) }
+  }
+
+  /// Everything that is not received data.
+  @inlinable @inline(never)
+  mutating func handle<S: Stage & ~Copyable>(
+    _ tag: OperationTag, result: Int32, flags: UInt32, _ stage: inout S
+  ) {
+    switch OperationTag.Kind(rawValue: tag.kindByte) {
+    case .receive:
+      if flags & UInt32(IK_CQE_F_MORE) != 0 { return }
+      if let end = streamEnd(of: tag.index, result: result) { close(tag.index, end, &stage) }
+    case .event:
+      eventCompleted(result)
+    default:
+      handleOther(tag, result: result, flags: flags, &stage)
+    }
+  }
+
+  /// Gives back what stages held, and sees to it that the kernel reads what must be read.
+  @inlinable
+  public mutating func returnHeld() {
+    if core.batch.returnCount != 0 {
+      var view = refill.beginBatch()
+      core.batch.takeReturns { view.release($0) }
+      refill.view = view
+      finishBatch()
+    }
+    flushIfDue()
+  }
+}
+
+// Once per batch, or once per ended receive.
+extension ZeroCopyEngine {
+  @unsafe
+  public mutating func arm(
+    unsafeEntry entry: UnsafeMutablePointer<io_uring_sqe>, descriptor: Int32
+  ) {
+    unsafe ik_prep_recv_zc(entry, descriptor, area.id)
+  }
+
+  /// A receive that found no buffer to copy into goes on when a quarter of the area came back, or
+  /// after a while: where the rest is, in the NIC or in other sockets, only the kernel knows.
+  public mutating func mayResume() -> Bool {
+    let back = refill.view.returned &- returnedAtPause
+    return back >= UInt64(max(1, layout.bufferCount / 4)) || core.batch.now >= core.resumeAt
+  }
+
+  /// Publishes the claims that came back.
+  @usableFromInline
+  mutating func finishBatch() {
+    if !refill.settle() { wantsFlush = true }
+    if let copied = area.copiedBytes { core.counters.copiedBytes = copied }
+    if core.hadData { backOff = ZeroCopyEngine.shortestBackOff }
+  }
+
+  /// FLUSH_RQ where the refill ring has no room, where receives wait for buffers, and where nobody
+  /// else reads it.
+  @usableFromInline
+  mutating func flushIfDue() {
+    if eventFired && core.batch.now >= armEventAt {
+      eventFired = core.ring.armEvent(area.id, UInt32(IK_ZCRX_EVENT_ALLOC_FAIL)) != 0
+      armEventAt = core.batch.now &+ ZeroCopyEngine.eventInterval
+    }
+    guard wantsFlush || (flushMark != .max && refill.unread >= flushMark) else { return }
+    wantsFlush = false
+    // Before 6.19 there is no such call; then the NIC's own reading has to do.
+    _ = core.ring.flushRefill(area.id)
+    core.counters.refillFlushes &+= 1
+    if !refill.settle() { core.resumeAt = min(core.resumeAt, core.batch.now &+ backOff) }
+  }
+
+  @usableFromInline
+  mutating func eventCompleted(_ event: Int32) {
+    guard event == Int32(IK_ZCRX_EVENT_ALLOC_FAIL) else { return }
+    core.counters.noBuffers &+= 1
+    eventFired = true
+    wantsFlush = true
+  }
+
+  /// What the final completion of a receive means: nil where it goes on, else how the stream ended.
+  @usableFromInline
+  mutating func streamEnd(of slot: UInt32, result: Int32) -> StreamEnd? {
+    switch -result {
+    case ENOSPC:
+      // The completion queue was full. Nothing is lost: TCP is advanced by what was posted.
+      core.counters.completionsFull &+= 1
+      core.receiveEnded(slot)
+      return nil
+    case EINTR, EAGAIN:
+      core.receiveEnded(slot)
+      return nil
+    case ENOMEM where area.takesCopies:
+      core.pause(slot)
+      returnedAtPause = refill.view.returned
+      core.resumeAt = core.batch.now &+ backOff
+      backOff = min(backOff &* 2, ZeroCopyEngine.longestBackOff)
+      wantsFlush = true
+      return nil
+    case ENOMEM:
+      let end = core.streamEnd(of: slot, errno: ENOMEM)
+      guard case .failed = end else { return end }
+      core.counters.unsplit &+= 1
+      return .unsplit
+    case EFAULT:
+      let end = core.streamEnd(of: slot, errno: EFAULT)
+      guard case .failed = end else { return end }
+      core.counters.misplaced &+= 1
+      return .misplaced
+    case let errno:
+      return core.streamEnd(of: slot, errno: errno)
+    }
+  }
+}
