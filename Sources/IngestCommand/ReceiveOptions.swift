@@ -14,6 +14,11 @@ struct ReceiveOptions: ParsableArguments {
   var port: String?
   @Option(help: "Accept only what arrives on this interface.")
   var ifname: String?
+  @Option(
+    name: [.customLong("queue"), .customLong("queues")],
+    help: ArgumentHelp(
+      "Bind these receive queues of it for zero-copy, a thread each.", valueName: "8,9-11"))
+  var queues: String?
   @Flag(name: [.customShort("4"), .customLong("version4")], help: "IPv4 only.")
   var ipv4 = false
   @Flag(name: [.customShort("6"), .customLong("version6")], help: "IPv6 only.")
@@ -38,7 +43,7 @@ struct ReceiveOptions: ParsableArguments {
     name: [.customShort("A", allowingJoined: true), .long],
     help: ArgumentHelp("Pin the threads to these CPUs, in order.", valueName: "1,3-5"))
   var cpus: String?
-  @Option(help: ArgumentHelp("Where bytes come from: auto, copy.", valueName: "kind"))
+  @Option(help: ArgumentHelp("Where bytes come from: auto, zcrx, nodev, copy.", valueName: "kind"))
   var engine: String?
   @Option(help: ArgumentHelp("Memory that is received into, per thread.", valueName: "size"))
   var area: String?
@@ -52,6 +57,15 @@ struct ReceiveOptions: ParsableArguments {
     help: ArgumentHelp(
       "How the kernel fills buffers: auto, incremental, bundle, plain.", valueName: "mode"))
   var receive: String?
+  @Option(help: ArgumentHelp("Entries of the refill ring; 0 suits the area.", valueName: "count"))
+  var refill: String?
+  @Option(
+    help: ArgumentHelp("Entries of the completion queue; 0 suits the area.", valueName: "count"))
+  var completions: String?
+  @Option(help: ArgumentHelp("Who provides the refill ring: user, kernel.", valueName: "kind"))
+  var refillMemory: String?
+  @Option(help: ArgumentHelp("Poll the NIC this long while waiting.", valueName: "50us"))
+  var busyPoll: String?
   @Option(help: ArgumentHelp("Wake up for this many completions.", valueName: "count"))
   var waitBatch: String?
   @Option(
@@ -90,6 +104,7 @@ struct ReceiveOptions: ParsableArguments {
       Override("--listen", "listen", listen),
       Override("--port", "port", port),
       Override("--ifname", "ifname", ifname),
+      Override("--queue", "queues", queues),
       Override("--family", "family", family),
       Override("-4", "family", ipv4 ? "ipv4" : nil),
       Override("-6", "family", ipv6 ? "ipv6" : nil),
@@ -103,6 +118,10 @@ struct ReceiveOptions: ParsableArguments {
       Override("--buffer", "buffer", buffer),
       Override("--memory", "memory", memory),
       Override("--receive", "receive", receive),
+      Override("--refill", "refill", refill),
+      Override("--completions", "completions", completions),
+      Override("--refill-memory", "refillMemory", refillMemory),
+      Override("--busy-poll", "busyPoll", busyPoll),
       Override("--wait-batch", "waitBatch", waitBatch),
       Override("--min-wait", "minWait", minWait),
       Override("--latency", "latency", latency.map { $0 ? "true" : "false" }),

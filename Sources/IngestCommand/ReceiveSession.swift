@@ -95,7 +95,7 @@ final class ReceiveSession {
 
   /// A line for each thread, where there are several; their CPU time is not told apart.
   private func threadRows(_ receiver: Receiver, _ start: Double, _ end: Double) -> [String] {
-    guard configuration.threads > 1, reporter.style == .people else { return [] }
+    guard receiver.perThread().count > 1, reporter.style == .people else { return [] }
     let threads = receiver.perThread()
     defer { lastPerThread = threads }
     return threads.indices.map { index in

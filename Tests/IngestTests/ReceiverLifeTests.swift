@@ -45,9 +45,11 @@ import ZeroCopy
     let listener = unsafe ik_listen(&at, 1, 0, 0, nil)
     try #require(listener >= 0)
     _ = unsafe ik_endpoint_of(listener, 0, &at)
+    let configuration = ReceiverTests.configuration()
     let thread = QueueThread(
-      index: 0, cpu: 4000, configuration: ReceiverTests.configuration(), listener: listener,
-      control: EngineControl(), body: QueueThread.Body { _ in })
+      index: 0, cpu: 4000, configuration: configuration, listener: listener,
+      control: EngineControl(), body: QueueThread.Body { _ in },
+      plan: try EnginePlan(configuration), shares: QueueShares(), exchange: nil)
     #expect(thread.start()?.what.contains("CPU 4000") == true)
     thread.join()
     #expect(Self.isFree(at.port))

@@ -13,7 +13,7 @@ package struct ReceiveInterval: Encodable, Sendable {
   package var leasesPerBatch: Double
   package var pauses: UInt64
   /// Over the whole run so far.
-  package var freeBuffersLow: UInt64
+  package var freeBuffersLow: UInt64?
   /// Bytes the kernel copied into the area, 0 to 1 of all.
   package var copiedShare: Double
   package var faults: UInt64
@@ -48,7 +48,7 @@ package struct ReceiveInterval: Encodable, Sendable {
       + Units.left(Units.count(recordsPerSecond), 9)
       + Units.left(Units.fixed(leasesPerBatch, 1), 14)
       + Units.left(String(pauses), 8)
-      + Units.left(String(freeBuffersLow), 10)
+      + Units.left(freeBuffersLow.map { String($0) } ?? "-", 10)
       + Units.left(Units.fixed(copiedShare * 100, 0) + "%", 8)
       + Units.left(cpu.map { Units.fixed($0 * 100, 0) + "%" } ?? "", 6)
   }

@@ -203,35 +203,35 @@ extension Setting {
       lift: { text in UInt64(text).map { .whole($0) } ?? .string(text) })
   }
 
-  /// CPU numbers: a list, or as a flag `1,3-5`.
-  package static func cpus(_ key: String, _ path: any Path<[Int]>) -> Setting {
+  /// Numbers of CPUs or queues: a list, or as a flag `1,3-5`.
+  package static func numbers(_ key: String, _ path: any Path<[Int]>, of what: String) -> Setting {
     Setting(
-      key, "a list of CPU numbers such as [1, 3]",
+      key, "a list of \(what) numbers such as [1, 3]",
       read: { .array($0[keyPath: path].map { .whole(UInt64($0)) }) },
       write: { root, value in
         guard case .array(let items) = value else { return false }
-        var cpus: [Int] = []
+        var numbers: [Int] = []
         for item in items {
-          guard case .whole(let cpu) = item, cpu < 8192 else { return false }
-          cpus.append(Int(cpu))
+          guard case .whole(let number) = item, number < 8192 else { return false }
+          numbers.append(Int(number))
         }
-        root[keyPath: path] = cpus
+        root[keyPath: path] = numbers
         return true
       },
-      lift: { cpuList($0) ?? .string($0) })
+      lift: { numberList($0) ?? .string($0) })
   }
 
   /// `1,3-5` as numbers; nil where it is not such a list.
-  private static func cpuList(_ text: String) -> JSONValue? {
-    var cpus: [JSONValue] = []
+  private static func numberList(_ text: String) -> JSONValue? {
+    var numbers: [JSONValue] = []
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
       let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { UInt64($0) }
       guard ends.count <= 2, let first = ends[0], let last = ends[ends.count - 1],
         first <= last, last < 8192
       else { return nil }
-      cpus += (first...last).map { .whole($0) }
+      numbers += (first...last).map { .whole($0) }
     }
-    return .array(cpus)
+    return .array(numbers)
   }
 }
 

@@ -8,6 +8,8 @@ public struct ReceiveConfiguration: Codable, Sendable, Equatable {
   public var port: UInt16 = ReceiveConfiguration.defaultPort
   /// Only accept connections that arrive on this interface (SO_BINDTODEVICE).
   public var ifname: String?
+  /// Receive queues of `ifname` to bind for zero-copy, with a ring and a thread each.
+  public var queues: [Int] = []
   public var family: AddressFamily = .any
   /// Rings, each with a thread of its own and a share of the connections (SO_REUSEPORT).
   public var threads: Int = 1
@@ -17,11 +19,20 @@ public struct ReceiveConfiguration: Codable, Sendable, Equatable {
   public var parse: String = "raw"
   public var checksum: String = "none"
   public var sink: String = "null"
-  /// Bytes of area per thread, and of one buffer (a power of two, at least 4096).
-  public var area: Int = ReceiveConfiguration.defaultArea
-  public var buffer: Int = ReceiveConfiguration.defaultBuffer
+  /// Bytes of area per ring, and of one buffer (a power of two, at least 4096); 0 takes what suits
+  /// the engine.
+  public var area: Int = 0
+  public var buffer: Int = 0
   public var memory: MemoryKind = .pages
   public var receive: ReceiveMode = .auto
+  /// Entries of the refill ring and of the completion queue of a zero-copy engine; 0 derives them
+  /// from the area.
+  public var refill: Int = 0
+  public var completions: Int = 0
+  /// Who provides the refill ring's memory.
+  public var refillMemory: RefillMemoryKind = .user
+  /// Poll the NIC for this many microseconds while waiting, instead of its interrupts; 0 does not.
+  public var busyPoll: Int = 0
   /// Wait for this many completions, but no longer than `minWait` microseconds once there is one.
   public var waitBatch: Int = 8
   public var minWait: Int = 200
@@ -38,11 +49,12 @@ public struct ReceiveConfiguration: Codable, Sendable, Equatable {
   public init() {}
 
   public static let defaultPort: UInt16 = 5301
-  public static let defaultArea = 8 << 20
-  public static let defaultBuffer = 64 << 10
 }
 
-public enum EngineKind: String, Codable, Sendable, CaseIterable { case auto, copy }
+/// `zcrx` has the NIC write into the area, `nodev` uses the same rings without a NIC (everything is
+/// copied), `copy` is ordinary receive. `auto` is `zcrx` where queues are named, else `copy`.
+public enum EngineKind: String, Codable, Sendable, CaseIterable { case auto, zcrx, nodev, copy }
+public enum RefillMemoryKind: String, Codable, Sendable, CaseIterable { case user, kernel }
 public enum AddressFamily: String, Codable, Sendable, CaseIterable { case any, ipv4, ipv6 }
 public enum MemoryKind: String, Codable, Sendable, CaseIterable { case pages, thp }
 

@@ -10,9 +10,9 @@ struct Listener: ~Copyable {
 
   static let backlog: Int32 = 1024
 
-  init(_ configuration: ReceiveConfiguration) throws(IngestError) {
+  init(_ configuration: ReceiveConfiguration, threads: Int) throws(IngestError) {
     let address = try Listener.resolve(configuration)
-    let shared = configuration.threads > 1
+    let shared = threads > 1
     var opened: [Int32] = []
     var at = address
     // SO_REUSEPORT would join a stranger's port without a word, so it is first taken alone.
@@ -21,7 +21,7 @@ struct Listener: ~Copyable {
       guard probe >= 0 else { throw Listener.refusal(-probe, at, configuration) }
       close(probe)
     }
-    for _ in 0..<configuration.threads {
+    for _ in 0..<threads {
       let descriptor = Listener.open(&at, shared: shared, configuration)
       guard descriptor >= 0 else {
         for one in opened { close(one) }

@@ -34,6 +34,9 @@ final class QueueThread: Sendable {
   let listener: Int32
   let control: EngineControl
   let body: Body
+  let plan: EnginePlan
+  let shares: QueueShares
+  let exchange: SocketExchange?
   @usableFromInline let shared = SharedCounters(EngineCounters())
   @usableFromInline let published = SharedCounters(ObservedTotals())
   @usableFromInline let events = SPSCRing<ReceiveEvent>(capacity: QueueThread.eventCapacity)
@@ -61,7 +64,8 @@ final class QueueThread: Sendable {
 
   init(
     index: Int, cpu: Int32, configuration: ReceiveConfiguration, listener: Int32,
-    control: EngineControl, body: Body
+    control: EngineControl, body: Body, plan: EnginePlan, shares: QueueShares,
+    exchange: SocketExchange?
   ) {
     self.index = index
     self.cpu = cpu
@@ -69,6 +73,9 @@ final class QueueThread: Sendable {
     self.listener = listener
     self.control = control
     self.body = body
+    self.plan = plan
+    self.shares = shares
+    self.exchange = exchange
     consumer = Mutex(events.takeConsumer())
   }
 
@@ -114,55 +121,52 @@ final class QueueThread: Sendable {
   func run<S: Stage & ~Copyable>(
     _ makeStage: (StageContext) throws(IngestError) -> S
   ) throws(IngestError) {
-    var engine = try makeEngine()
+    if usesCopyEngine {
+      var engine = try makeCopyEngine()
+      let mode = "copy/\(engine.mode.rawValue)"
+      if let text = engine.remark { remark(text) }
+      try drive(&engine, layout: engine.layout, mode: mode, makeStage)
+    } else {
+      var engine = try makeZeroCopyEngine()
+      try drive(&engine, layout: engine.layout, mode: zeroCopyMode, makeStage)
+    }
+  }
+
+  @usableFromInline var usesCopyEngine: Bool { plan.engine == .copy }
+  @usableFromInline var zeroCopyMode: String { plan.engine == .deviceless ? "nodev" : "zcrx" }
+
+  @inlinable
+  func drive<E: ReceiveEngine & ~Copyable, S: Stage & ~Copyable>(
+    _ engine: inout E, layout: AreaLayout, mode: String,
+    _ makeStage: (StageContext) throws(IngestError) -> S
+  ) throws(IngestError) {
     var stage = ObservedStage(
-      try makeStage(context(of: engine.layout)), events: events.takeProducer(),
-      published: published)
-    announce(mode: engine.mode.rawValue, remark: engine.remark)
+      try makeStage(context(of: layout)), events: events.takeProducer(), published: published)
+    announce(mode: mode)
     engine.run(&stage)
     conclude(stage.failures())
   }
 
   @usableFromInline
-  func makeEngine() throws(IngestError) -> CopyEngine {
-    var options = CopyEngineOptions(layout: try configuration.layout())
-    options.pages = configuration.memory == .thp ? .transparentHuge : .small
-    options.mode = configuration.receive.engineMode
-    options.engine.waitBatch = configuration.latency ? 1 : UInt32(configuration.waitBatch)
-    options.engine.minimumWait = configuration.latency ? 0 : UInt32(configuration.minWait)
-    options.engine.maxConnections = configuration.maxConnections
-    options.engine.holdLimit = QueueThread.holdLimit
-    options.engine.firstSerial = UInt64(index) + 1
-    options.engine.serialStep = UInt64(configuration.threads)
-    do {
-      let engine = try CopyEngine(
-        options: options, listener: listener, control: control, shared: shared)
-      state.withLock { $0.engineHasListener = true }
-      return engine
-    } catch {
-      throw IngestError(
-        error.errno == EPERM ? .noPrivilege : .refusedByKernel,
-        "could not \(error.step): \(unsafe String(cString: strerror(error.errno)))",
-        remedy: error.remedy)
-    }
-  }
-
-  @usableFromInline
   func context(of layout: AreaLayout) -> StageContext {
     StageContext(
-      thread: index, threads: configuration.threads,
+      thread: index, threads: plan.threads,
       maxConnections: configuration.maxConnections,
       holdLimit: QueueThread.holdLimit, layout: layout)
   }
 
   @usableFromInline
-  func announce(mode: String, remark: String?) {
+  func announce(mode: String) {
     state.withLock { state in
       state.mode = mode
-      if let remark { state.remarks.append(remark) }
       state.ready = true
     }
   }
+
+  @usableFromInline
+  func remark(_ text: String) { state.withLock { $0.remarks.append(text) } }
+
+  func engineHasListener() { state.withLock { $0.engineHasListener = true } }
 
   @usableFromInline
   func conclude(_ sentences: [String]) { state.withLock { $0.failures = sentences } }

@@ -15,27 +15,34 @@ extension ReceiveConfiguration {
     try ReceiveConfiguration.require(time >= 0 && time < 1e9, "-t takes seconds, 0 or more")
     try ReceiveConfiguration.require(
       socketBuffer >= 0 && socketBuffer < 1 << 31, "--socket-buffer takes 0 to 2G")
-    _ = try layout()
-  }
-
-  /// The area's shape.
-  func layout() throws(IngestError) -> AreaLayout {
-    guard buffer >= 4096, buffer & (buffer - 1) == 0, buffer <= 1 << 30 else {
+    try ReceiveConfiguration.require(
+      refill >= 0 && refill <= 32768, "--refill takes 1 to 32768 entries")
+    try ReceiveConfiguration.require(
+      completions >= 0 && completions <= 65536, "--completions takes 1 to 65536 entries")
+    try ReceiveConfiguration.require(
+      busyPoll >= 0 && busyPoll <= 10_000, "--busy-poll takes 0 to 10ms, the kernel's limit")
+    guard buffer == 0 || buffer >= 4096 && buffer & (buffer - 1) == 0 && buffer <= 1 << 30 else {
       throw IngestError(
         .usage, "--buffer \(buffer) is not a power of two from 4K to 1G",
-        remedy: "one receive writes into one buffer; 64K is the default")
+        remedy: "without --buffer the engine takes the longest that works")
     }
-    guard area >= buffer, area <= AreaLayout.limit,
-      let layout = AreaLayout(bufferSize: buffer, bufferCount: area / buffer)
+  }
+
+  /// The area's shape with buffers of this length.
+  func layout(bufferLength: Int, _ plan: EnginePlan) throws(IngestError) -> AreaLayout {
+    let area = plan.area(self)
+    guard area >= bufferLength, area <= AreaLayout.limit,
+      let layout = AreaLayout(bufferSize: bufferLength, bufferCount: area / bufferLength)
     else {
       throw IngestError(
-        .usage, "--area \(area) holds no buffer of \(buffer) bytes, or is above 4G",
-        remedy: "the area is cut into buffers of --buffer bytes; 8M is the default")
+        .usage, "--area \(area) holds no buffer of \(bufferLength) bytes, or is above 4G",
+        remedy: "the area is cut into buffers of --buffer bytes")
     }
-    guard layout.bufferCount <= 32768 else {
+    if plan.engine == .copy && layout.bufferCount > 32768 {
       throw IngestError(
-        .usage, "--area makes \(layout.bufferCount) buffers of \(buffer) bytes, more than 32768",
-        remedy: "larger buffers (--buffer) make fewer of them")
+        .usage,
+        "--area makes \(layout.bufferCount) buffers of \(bufferLength) bytes, more than "
+          + "32768", remedy: "larger buffers (--buffer) make fewer of them")
     }
     return layout
   }
@@ -65,7 +72,13 @@ extension ReceiveCounters {
     enters = engine.enters
     records = observed.stage.records
     payloadBytes = observed.stage.payloadBytes
-    copiedBytes = engine.bytes
+    copiedBytes = engine.copiedBytes
+    handedOver = engine.handedOver
+    noBuffers = engine.noBuffers
+    completionsFull = engine.completionsFull
+    refillFlushes = engine.refillFlushes
+    misplaced = engine.misplaced
+    unsplit = engine.unsplit
     pauses = engine.pauses
     rearms = engine.rearms
     accepted = engine.accepted
@@ -79,7 +92,7 @@ extension ReceiveCounters {
     sinkBytes = observed.stage.sinkBytes
     sinkCopiedBytes = observed.stage.sinkCopiedBytes
     eventsDropped = observed.eventsDropped
-    freeBuffersLow = engine.freeBuffersLow
+    freeBuffersLow = engine.freeBuffersLow == .max ? nil : engine.freeBuffersLow
   }
 
   /// Adds another thread's counters; the low mark is the lowest of all.
@@ -92,6 +105,12 @@ extension ReceiveCounters {
     records += other.records
     payloadBytes += other.payloadBytes
     copiedBytes += other.copiedBytes
+    handedOver += other.handedOver
+    noBuffers += other.noBuffers
+    completionsFull += other.completionsFull
+    refillFlushes += other.refillFlushes
+    misplaced += other.misplaced
+    unsplit += other.unsplit
     pauses += other.pauses
     rearms += other.rearms
     accepted += other.accepted
@@ -105,6 +124,8 @@ extension ReceiveCounters {
     sinkBytes += other.sinkBytes
     sinkCopiedBytes += other.sinkCopiedBytes
     eventsDropped += other.eventsDropped
-    freeBuffersLow = first ? other.freeBuffersLow : min(freeBuffersLow, other.freeBuffersLow)
+    if let low = other.freeBuffersLow {
+      freeBuffersLow = first ? low : min(freeBuffersLow ?? low, low)
+    }
   }
 }

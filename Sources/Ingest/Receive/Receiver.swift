@@ -21,6 +21,7 @@ public final class Receiver: Sendable {
   public let configuration: ReceiveConfiguration
   private let body: QueueThread.Body
   private let chainRemarks: [String]
+  private let plan: EnginePlan
   private let state = Mutex(State())
   private let control = Mutex(EngineControl())
 
@@ -50,7 +51,9 @@ public final class Receiver: Sendable {
     _ configuration: ReceiveConfiguration, body: QueueThread.Body, remarks: [String] = []
   ) throws(IngestError) {
     try configuration.validate()
-    chainRemarks = remarks
+    plan = try EnginePlan(configuration)
+    for length in plan.bufferLengths { _ = try configuration.layout(bufferLength: length, plan) }
+    chainRemarks = [plan.remark].compactMap { $0 } + remarks
     self.configuration = configuration
     self.body = body
   }
@@ -64,9 +67,8 @@ public final class Receiver: Sendable {
       throw IngestError(
         .usage, "the receiver was started already", remedy: "make a new one for each run")
     }
-    var listener = try Listener(configuration)
-    let cpus = try Placement.cpus(
-      configuration.cpus, threads: configuration.threads, flag: "--cpu")
+    var listener = try Listener(configuration, threads: plan.threads)
+    let cpus = try Placement.cpus(configuration.cpus, threads: plan.threads, flag: "--cpu")
     var limits = EngineControl.Limits()
     limits.bytes = configuration.bytes
     limits.connections = configuration.connections
@@ -77,10 +79,14 @@ public final class Receiver: Sendable {
     control.withLock { $0 = shared }
     let descriptors = listener.take()
     let endpoint = listener.endpoint
+    let shares = QueueShares()
+    defer { shares.clear() }
+    let exchange = makeExchange()
     let made = cpus.indices.map { index in
       QueueThread(
         index: index, cpu: cpus[index], configuration: configuration,
-        listener: descriptors[index], control: shared, body: body)
+        listener: descriptors[index], control: shared, body: body, plan: plan, shares: shares,
+        exchange: exchange)
     }
     var failure: IngestError?
     for thread in made where failure == nil { failure = thread.start() }
@@ -162,9 +168,15 @@ public final class Receiver: Sendable {
       busySeconds: last > first ? Double(last - first) / 1e9 : 0,
       elapsedSeconds: started == 0 ? 0 : Double(now - started) / 1e9,
       cpuSeconds: Double(threads.reduce(0) { $0 + $1.cpuNanoseconds }) / 1e9,
-      engine: "copy/\(threads.first?.mode ?? "")", remarks: remarks,
+      engine: threads.first?.mode ?? "", remarks: remarks,
       failure: threads.compactMap { $0.failure }.first
         ?? sentences.first.map { IngestError(.failed, $0) })
+  }
+
+  /// Several queues take connections from each other; one has nobody to give them to.
+  private func makeExchange() -> SocketExchange? {
+    guard case .zeroCopy(_, let queues) = plan.engine, queues.count > 1 else { return nil }
+    return SocketExchange { _ in nil }
   }
 
   private var threads: [QueueThread] { state.withLock { $0.threads } }

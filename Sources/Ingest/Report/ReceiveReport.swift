@@ -14,8 +14,21 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   /// Records completed, and payload bytes in them.
   public var records: UInt64 = 0
   public var payloadBytes: UInt64 = 0
-  /// Bytes the kernel copied from the socket into the area. The `copy` engine copies all.
+  /// Bytes the kernel copied from the socket into the area: all with `copy`. With `zcrx` what the
+  /// kernel counts (7.2): copies of page fragments, not those of a packet's linear part.
   public var copiedBytes: UInt64 = 0
+  /// Connections given to the thread whose queue their data comes through.
+  public var handedOver: UInt64 = 0
+  /// Times that the NIC found no free buffer, as told by events: at least so many.
+  public var noBuffers: UInt64 = 0
+  /// Receives that ended because the completion queue was full (ENOSPC), and were armed again.
+  public var completionsFull: UInt64 = 0
+  /// System calls that had the kernel read the refill queue (FLUSH_RQ).
+  public var refillFlushes: UInt64 = 0
+  /// Connections ended because their data came through a queue that is not ours (EFAULT), and
+  /// because the NIC left bytes unsplit that device memory cannot take (ENOMEM).
+  public var misplaced: UInt64 = 0
+  public var unsplit: UInt64 = 0
   /// Receives that ended for want of free buffers (ENOBUFS) and waited for some.
   public var pauses: UInt64 = 0
   /// Receives armed again after the kernel ended them for another reason.
@@ -40,8 +53,8 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   /// Events that found no place in the queue to the control thread; the counters have them.
   public var eventsDropped: UInt64 = 0
   /// The fewest buffers that the kernel of one thread had left at the end of a batch; the one
-  /// count that falls.
-  public var freeBuffersLow: UInt64 = 0
+  /// count that falls. Nil where only the kernel knows (`zcrx`, `nodev`).
+  public var freeBuffersLow: UInt64?
 
   public init() {}
 }

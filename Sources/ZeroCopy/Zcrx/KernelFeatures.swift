@@ -44,10 +44,9 @@ public struct KernelFeatures: Sendable, Equatable {
     self.release = release
     guard let query else {
       // Before 6.18 the opcode list is no help: it names RECV_ZC even when that is not compiled in.
-      zeroCopyReceive = KernelFeatures.version(release).map { $0 < (6, 15) ? .no : .unknown }
-        ?? .unknown
-      dmabufAreas = KernelFeatures.version(release).map { $0 < (6, 16) ? .no : .unknown }
-        ?? .unknown
+      let version = KernelFeatures.version(release)
+      zeroCopyReceive = version.map { $0 < (6, 15) } == true ? .no : .unknown
+      dmabufAreas = version.map { $0 < (6, 16) } == true ? .no : .unknown
       (control, importing, bufferLength, deviceless, events) = (.no, .no, .no, .no, .no)
       refillHeader = 0
       return

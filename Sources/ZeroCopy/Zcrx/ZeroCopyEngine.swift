@@ -24,6 +24,8 @@ public struct ZeroCopyEngine: ReceiveEngine, ~Copyable {
   private var eventFired = false
   private var armEventAt: UInt64 = 0
 
+  /// SQ entries of a ring that an engine runs on: one per connection to arm, plus the sink's.
+  public static let submissionEntries = EngineCore.submissionEntries
   /// Paused receives are tried again after this long, then twice as long each time in a row.
   private static let shortestBackOff: UInt64 = 1_000_000
   private static let longestBackOff: UInt64 = 64_000_000

@@ -1,0 +1,134 @@
+import Glibc
+import RingCore
+import ZeroCopy
+
+/// Which engine a configuration means, with everything that it left open filled in.
+struct EnginePlan: Sendable {
+  let engine: Engine
+  /// Rings, each with a thread.
+  let threads: Int
+  /// Buffer lengths to try, longest first; one for the engines that can have any.
+  let bufferLengths: [Int]
+  /// Why a better engine was not taken.
+  let remark: String?
+
+  enum Engine: Sendable, Equatable {
+    case copy
+    /// An interface queue per thread; nil is device-less.
+    case zeroCopy(interface: UInt32, queues: [UInt32])
+    case deviceless
+  }
+
+  /// Area and buffer of the copy engine.
+  static let copyArea = 8 << 20
+  static let copyBuffer = 64 << 10
+  /// Area of the other engines, per ring.
+  static let zeroCopyArea = 64 << 20
+  static let devicelessArea = 16 << 20
+  /// Tried in this order where none is given: the longer, the fewer completions.
+  static let bufferLengths = [64 << 10, 32 << 10, 16 << 10, 8 << 10, 4 << 10]
+
+  init(_ configuration: ReceiveConfiguration) throws(IngestError) {
+    var remark: String?
+    switch configuration.engine {
+    case .copy:
+      try EnginePlan.refuseQueues(configuration, engine: "copy")
+      engine = .copy
+    case .nodev:
+      try EnginePlan.refuseQueues(configuration, engine: "nodev")
+      engine = .deviceless
+    case .zcrx:
+      engine = try EnginePlan.zeroCopy(configuration)
+    case .auto where configuration.queues.isEmpty:
+      engine = .copy
+      remark =
+        "engine copy: the kernel copies every byte once; --ifname and --queue name a NIC's "
+        + "receive queue for zero-copy"
+    case .auto:
+      engine = try EnginePlan.zeroCopy(configuration)
+    }
+    self.remark = remark
+    switch engine {
+    case .copy:
+      threads = configuration.threads
+      bufferLengths = [configuration.buffer == 0 ? EnginePlan.copyBuffer : configuration.buffer]
+    case .deviceless:
+      threads = configuration.threads
+      // The kernel takes no other length without a device.
+      bufferLengths = [configuration.buffer == 0 ? Int(getpagesize()) : configuration.buffer]
+    case .zeroCopy(_, let queues):
+      threads = max(configuration.threads, queues.count)
+      // Those that leave the area enough buffers to be an area; a page is tried in any case.
+      let area = configuration.area == 0 ? EnginePlan.zeroCopyArea : configuration.area
+      let fitting = EnginePlan.bufferLengths.filter { $0 * 16 <= area || $0 == 4096 }
+      bufferLengths = configuration.buffer == 0 ? fitting : [configuration.buffer]
+      guard threads % queues.count == 0 else {
+        throw IngestError(
+          .usage, "--threads \(threads) cannot be spread evenly over \(queues.count) queues",
+          remedy: "give each queue one thread, or a whole number of them")
+      }
+    }
+  }
+
+  private static func refuseQueues(
+    _ configuration: ReceiveConfiguration, engine: String
+  ) throws(IngestError) {
+    guard !configuration.queues.isEmpty else { return }
+    throw IngestError(
+      .usage, "--engine \(engine) binds no queue, so --queue means nothing",
+      remedy: "leave --queue out, or take --engine zcrx")
+  }
+
+  private static func zeroCopy(_ configuration: ReceiveConfiguration) throws(IngestError) -> Engine
+  {
+    guard let ifname = configuration.ifname, !configuration.queues.isEmpty else {
+      throw IngestError(
+        .usage, "zero-copy receive needs an interface and a receive queue of it",
+        remedy: "for example --ifname eth1 --queue 8; `ethtool -l eth1` tells how many it has")
+    }
+    guard Set(configuration.queues).count == configuration.queues.count else {
+      throw IngestError(.usage, "--queue names a queue twice")
+    }
+    let index = unsafe if_nametoindex(ifname)
+    guard index != 0 else {
+      throw IngestError(
+        .failed, "no such interface: \(ifname)",
+        remedy: "`ip -br link` lists the interfaces of this network namespace")
+    }
+    return .zeroCopy(interface: index, queues: configuration.queues.map { UInt32(clamping: $0) })
+  }
+
+  /// The queue of a thread, and whether it is the one that registers it: the first to come does,
+  /// later ones share it.
+  func queue(of thread: Int) -> (queue: UInt32, shares: Bool)? {
+    guard case .zeroCopy(_, let queues) = engine else { return nil }
+    return (queues[thread % queues.count], thread >= queues.count)
+  }
+
+  /// Bytes of area per ring.
+  func area(_ configuration: ReceiveConfiguration) -> Int {
+    if configuration.area != 0 { return configuration.area }
+    switch engine {
+    case .copy: return EnginePlan.copyArea
+    case .deviceless: return EnginePlan.devicelessArea
+    case .zeroCopy: return EnginePlan.zeroCopyArea
+    }
+  }
+
+  struct RingSizes: Sendable {
+    var refill: UInt32
+    var completions: UInt32
+  }
+
+  /// A refill entry for every completion that may be out, and a completion for every buffer.
+  func ringSizes(_ configuration: ReceiveConfiguration, _ layout: AreaLayout) -> RingSizes {
+    let page = UInt64(getpagesize())
+    let pages = max(UInt64(layout.byteCount) / page, 1)
+    let wanted = UInt32(min(max(pages, 1024), 32768))
+    let entries = 1 << (32 - (wanted - 1).leadingZeroBitCount)
+    return RingSizes(
+      refill: configuration.refill == 0 ? UInt32(entries) : UInt32(configuration.refill),
+      completions: configuration.completions == 0
+        ? UInt32(entries) : UInt32(configuration.completions))
+  }
+}
