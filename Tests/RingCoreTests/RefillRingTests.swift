@@ -4,68 +4,62 @@ import RingCore
 import Testing
 
 /// What an engine does with completions: a lease for each, answered at once or later, and exactly
-/// one refill entry for each, waiting in a list when the ring is full.
+/// one refill entry for each, through the queue under test.
 private struct Reaper: ~Copyable {
   var completions: CompletionRing
-  var refill: RefillRing
+  var refill: RefillQueue
   var batch: Batch
-  var ledger: Ledger
   var held: [UInt64] = []
-  var waiting: [UInt64] = []
   var received: [UInt32: [UInt8]] = [:]
-  let kernel: FakeReceiveQueue
 
-  init(_ kernel: FakeReceiveQueue) {
-    self.kernel = kernel
+  static let holdLimit: UInt32 = 40
+
+  init(_ kernel: FakeReceiveQueue, lock: RefillLock? = nil) {
     completions = kernel.completions.ring()
-    refill = kernel.refillRing()
+    refill = RefillQueue(
+      ring: kernel.refillRing(), layout: kernel.area.layout, batch: completions.capacity,
+      holdLimit: Reaper.holdLimit, lock: lock)
     batch = Batch(area: kernel.area.memory, submissions: nil, holdLimit: 64)
-    ledger = Ledger(layout: kernel.area.layout)
-    for chunk in 0..<kernel.area.layout.bufferCount { ledger.posted(chunk) }
   }
 
   /// Handles at most `limit` completions; each lease is held with a chance of 1 in `holdOneIn`.
   mutating func reap(limit: UInt32, holdOneIn: Int, generator: inout SeededGenerator) {
-    let count = min(completions.available(), limit)
+    let count = min(completions.available(), limit, refill.batchLimit)
+    var view = refill.beginBatch()
     for index in 0..<count {
       let entry = unsafe completions.entry(index).pointee
-      let lease = Lease(
+      let lease = view.claim(
         offset: entry.zcrx_offset, length: UInt32(entry.res),
         connection: OperationTag(rawValue: entry.user_data).index)
-      ledger.leased(
-        offset: lease.offset, length: lease.length, connection: lease.connection,
-        batch: batch.now)
       let bytes = batch.area.withBytes(of: lease) { bytes in
         unsafe bytes.withUnsafeBytes { unsafe Array($0) }
       }
       received[lease.connection, default: []] += bytes
       guard let offset = lease.done().take() else { continue }
-      if Int.random(in: 0..<holdOneIn, using: &generator) == 0 && held.count < 40 {
+      if Int.random(in: 0..<holdOneIn, using: &generator) == 0 && held.count < Reaper.holdLimit {
         held.append(offset)
       } else {
-        waiting.append(offset)
+        view.release(offset)
       }
     }
     completions.advance(count)
-    batch.now += 1
+    refill.view = view
+    _ = refill.settle()
   }
 
-  /// Lets `share` of the held leases go, in any order, and gives back what fits.
+  /// Lets some of the held leases go, in any order.
   mutating func giveBack(releasing count: Int, generator: inout SeededGenerator) {
+    var view = refill.beginBatch()
     for _ in 0..<min(count, held.count) {
-      waiting.append(held.remove(at: Int.random(in: held.indices, using: &generator)))
+      view.release(held.remove(at: Int.random(in: held.indices, using: &generator)))
     }
-    let room = Int(refill.room())
-    for offset in waiting.prefix(room) {
-      ledger.returned(offset)
-      refill.push(offset: offset)
-    }
-    waiting.removeFirst(min(room, waiting.count))
-    refill.publish()
+    refill.view = view
+    _ = refill.settle()
   }
 }
 
 @Suite struct RefillRingTests {
+  /// With a lock as well: then every claim takes the way through the list.
   @Test(arguments: [8, 16, 32, 128, 1024] as [UInt32], [1, 2, 3] as [UInt64])
   func everyBufferGoesBackExactlyOnceForAnySplit(capacity: UInt32, seed: UInt64) throws {
     var generator = SeededGenerator(seed: seed << 32 | UInt64(capacity))
@@ -73,7 +67,7 @@ private struct Reaper: ~Copyable {
     let kernel = FakeReceiveQueue(
       layout: layout, completionCapacity: capacity, refillCapacity: max(capacity / 2, 8),
       start: UInt32.max - 100)
-    var reaper = Reaper(kernel)
+    var reaper = Reaper(kernel, lock: seed == 3 ? RefillLock() : nil)
     let streams: [[UInt8]] = (0..<3).map { _ in generator.bytes(60_000) }
     var sent = [0, 0, 0]
     var rounds = 0
@@ -98,13 +92,14 @@ private struct Reaper: ~Copyable {
         releasing: Int.random(in: 0...10, using: &generator), generator: &generator)
       if Bool.random(using: &generator) { kernel.readRefill() }
     }
-    while reaper.ledger.outstanding > 0 {
+    repeat {
       reaper.giveBack(releasing: .max, generator: &generator)
       kernel.readRefill()
-    }
+    } while reaper.refill.waiting > 0
     #expect(kernel.audit() == [])
     #expect(kernel.posted == kernel.refilled)
-    #expect(reaper.ledger.leaks() == nil)
+    #expect(reaper.refill.leaks() == nil)
+    #expect(reaper.refill.view.returned == UInt64(kernel.posted))
     for connection in 0..<3 {
       #expect(reaper.received[UInt32(connection)] == streams[connection])
     }

@@ -34,11 +34,12 @@ private struct LingeringStage: Stage {
   }
 
   /// A batch that may not be waited for is one completion, however many were asked for.
-  @Test func withoutAMinimumWaitOneCompletionIsEnough() throws {
-    var options = try CopyEngineTests.options()
-    options.engine.minimumWait = 0
-    options.engine.waitBatch = 8
-    let run = try EngineRun(options: options, connections: 1)
+  @Test(arguments: EngineSetup.Kind.each)
+  func withoutAMinimumWaitOneCompletionIsEnough(kind: EngineSetup.Kind) throws {
+    var setup = EngineSetup(kind)
+    setup.options.minimumWait = 0
+    setup.options.waitBatch = 8
+    let run = try EngineRun(setup, connections: 1)
     do {
       let client = LoopbackClient(to: run.endpoint)
       #expect(client.send(pattern(0..<10)))
@@ -49,18 +50,17 @@ private struct LingeringStage: Stage {
   }
 
   /// Another thread may reach a limit before this one is set up.
-  @Test func aStopAskedForBeforeTheEngineWasMadeEndsIt() throws {
+  @Test(arguments: EngineSetup.Kind.each)
+  func aStopAskedForBeforeTheEngineWasMadeEndsIt(kind: EngineSetup.Kind) throws {
     let control = EngineControl()
     control.ask(.stop)
     let (listener, _) = try Self.listener()
-    let options = try CopyEngineTests.options()
+    let setup = EngineSetup(kind)
     let thread = TestThread {
       do {
-        var engine = try CopyEngine(
-          options: options, listener: listener, control: control,
-          shared: SharedCounters(EngineCounters()))
-        var stage = PatternStage(connections: options.engine.maxConnections)
-        engine.run(&stage)
+        var stage = PatternStage(connections: setup.options.maxConnections)
+        _ = try setup.run(
+          &stage, listener: listener, control: control, shared: SharedCounters(EngineCounters()))
       } catch {
         Issue.record("engine: \(error)")
       }
@@ -69,19 +69,18 @@ private struct LingeringStage: Stage {
   }
 
   /// The first wait is as long as the run, not as long as the machine has been up.
-  @Test func aDeadlineEndsARunThatNobodyConnectsTo() throws {
+  @Test(arguments: EngineSetup.Kind.each)
+  func aDeadlineEndsARunThatNobodyConnectsTo(kind: EngineSetup.Kind) throws {
     var limits = EngineControl.Limits()
     limits.deadline = ik_clock_ns() + 20_000_000
     let control = EngineControl(limits: limits)
     let (listener, _) = try Self.listener()
-    let options = try CopyEngineTests.options()
+    let setup = EngineSetup(kind)
     let shared = SharedCounters(EngineCounters())
     let thread = TestThread {
       do {
-        var engine = try CopyEngine(
-          options: options, listener: listener, control: control, shared: shared)
-        var stage = PatternStage(connections: options.engine.maxConnections)
-        engine.run(&stage)
+        var stage = PatternStage(connections: setup.options.maxConnections)
+        _ = try setup.run(&stage, listener: listener, control: control, shared: shared)
       } catch {
         Issue.record("engine: \(error)")
       }
@@ -93,21 +92,19 @@ private struct LingeringStage: Stage {
   enum Limit: CaseIterable { case deadline, bytes }
 
   /// While the sink finishes, an engine whose limit was reached sleeps; it does not turn in place.
-  @Test(arguments: Limit.allCases)
-  func aReachedLimitIsNotReachedAgain(limit: Limit) throws {
+  @Test(arguments: EngineSetup.Kind.each, Limit.allCases)
+  func aReachedLimitIsNotReachedAgain(kind: EngineSetup.Kind, limit: Limit) throws {
     var limits = EngineControl.Limits()
     limits.deadline = ik_clock_ns() + (limit == .deadline ? 20_000_000 : 300_000_000_000)
     if limit == .bytes { limits.bytes = 10 }
     let control = EngineControl(limits: limits)
     let (listener, endpoint) = try Self.listener()
-    let options = try CopyEngineTests.options()
+    let setup = EngineSetup(kind)
     let shared = SharedCounters(EngineCounters())
     let thread = TestThread {
       do {
-        var engine = try CopyEngine(
-          options: options, listener: listener, control: control, shared: shared)
         var stage = LingeringStage()
-        engine.run(&stage)
+        _ = try setup.run(&stage, listener: listener, control: control, shared: shared)
       } catch {
         Issue.record("engine: \(error)")
       }

@@ -1,0 +1,175 @@
+import CIngestKernel
+import Glibc
+import IngestTestSupport
+import RingCore
+import Synchronization
+import Testing
+import ZeroCopy
+
+/// Checks that each connection's bytes are the pattern, in order, and notes how streams ended.
+struct PatternStage: Stage {
+  var positions: [UInt64]
+  var bytes: UInt64 = 0
+  var mismatches = 0
+  var ends: [StreamEnd] = []
+  /// Refuse a connection at this stream position.
+  var refuseAt: UInt64 = .max
+
+  init(connections: Int) { positions = Array(repeating: 0, count: connections) }
+
+  static func byte(at position: UInt64) -> UInt8 {
+    UInt8(truncatingIfNeeded: position &* 31 &+ position >> 8)
+  }
+
+  mutating func take(_ lease: consuming Lease, in batch: inout Batch) -> Verdict {
+    let slot = Int(lease.connection)
+    let start = positions[slot]
+    var wrong = 0
+    batch.area.withBytes(of: lease) { span in
+      for index in 0..<span.byteCount
+      where unsafe span.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+        != PatternStage.byte(at: start + UInt64(index))
+      { wrong += 1 }
+    }
+    mismatches += wrong
+    bytes += UInt64(lease.length)
+    positions[slot] += UInt64(lease.length)
+    if positions[slot] > refuseAt {
+      batch.refuse(Fault(.badMagic, record: 0, offset: start, expected: 0, found: 0))
+    }
+    return lease.done()
+  }
+
+  mutating func opened(_ connection: Connection, in batch: inout Batch) {
+    positions[Int(connection.slot)] = 0
+  }
+
+  mutating func closed(_ connection: Connection, _ end: StreamEnd, in batch: inout Batch) {
+    ends.append(end)
+  }
+}
+
+/// An engine to be made, and the sizes that tests choose.
+struct EngineSetup: Sendable {
+  var kind = Kind.copy(nil)
+  var bufferSize = 65536
+  var buffers = 16
+  var completions: UInt32 = 4096
+  var refill: UInt32 = 4096
+  var options = EngineOptions()
+
+  enum Kind: Sendable, Equatable {
+    case copy(CopyEngineOptions.Mode?)
+    /// ZCRX without a NIC: the same rings, all copied.
+    case nodev(ZCRXOptions.RefillMemory)
+
+    /// What this machine can run: device-less needs Linux 7.1 and CAP_NET_ADMIN.
+    static let available: [Kind] = {
+      let copying: [Kind] = CopyEngineOptions.Mode.allCases.map { .copy($0) }
+      guard KernelFeatures().deviceless == .yes, geteuid() == 0 else { return copying }
+      return copying + [.nodev(.user), .nodev(.kernel)]
+    }()
+
+    static var each: [Kind] { [.copy(nil)] + available.filter { $0.isDeviceless } }
+
+    var isDeviceless: Bool { if case .nodev = self { true } else { false } }
+  }
+
+  init(_ kind: Kind = .copy(nil)) {
+    self.kind = kind
+    options.maxConnections = 64
+    // Without a device a buffer is a page.
+    if kind.isDeviceless { (bufferSize, buffers) = (4096, 256) }
+  }
+
+  /// Runs an engine on this thread until it ends; says whether every buffer came back.
+  func run<S: Stage & ~Copyable>(
+    _ stage: inout S, listener: Int32, control: EngineControl,
+    shared: SharedCounters<EngineCounters>
+  ) throws -> Bool {
+    let layout = try #require(AreaLayout(bufferSize: bufferSize, bufferCount: buffers))
+    switch kind {
+    case .copy(let mode):
+      var copying = CopyEngineOptions(layout: layout)
+      copying.mode = mode
+      copying.engine = options
+      var engine = try CopyEngine(
+        options: copying, listener: listener, control: control, shared: shared)
+      engine.run(&stage)
+      return engine.allBuffersHome
+    case .nodev(let memory):
+      let ring = try Ring(
+        entries: ZeroCopyEngine.submissionEntries, completionEntries: completions)
+      var binding = ZCRXOptions(target: nil)
+      binding.refillEntries = refill
+      binding.refillMemory = memory
+      let area = try ZCRXArea(
+        try HostArea(layout), options: binding, on: ring, features: KernelFeatures())
+      var engine = try ZeroCopyEngine(
+        ring: ring, area: area, options: options, listener: listener, control: control,
+        shared: shared)
+      engine.run(&stage)
+      return engine.leaks() == nil
+    }
+  }
+}
+
+/// One engine on a thread of its own, with a stage that checks the pattern.
+final class EngineRun: Sendable {
+  struct Result: Sendable {
+    var stage: PatternStage
+    var counters: EngineCounters
+    var home: Bool
+  }
+
+  let control: EngineControl
+  let endpoint: ik_endpoint
+  private let thread: TestThread
+  private let result: Mutex<Result?>
+
+  init(
+    _ setup: EngineSetup, connections: UInt64, family: Int32 = AF_INET,
+    refuseAt: UInt64 = .max
+  ) throws {
+    var limits = EngineControl.Limits()
+    limits.connections = connections
+    limits.deadline = ik_clock_ns() + 300_000_000_000
+    let control = EngineControl(limits: limits)
+    var at = loopback(family)
+    let listener = unsafe ik_listen(&at, 128, 0, 0, nil)
+    try #require(listener >= 0)
+    var bound = ik_endpoint()
+    _ = unsafe ik_endpoint_of(listener, 0, &bound)
+    let box = ResultBox()
+    thread = TestThread {
+      let shared = SharedCounters(EngineCounters())
+      do {
+        var stage = PatternStage(connections: setup.options.maxConnections)
+        stage.refuseAt = refuseAt
+        let home = try setup.run(&stage, listener: listener, control: control, shared: shared)
+        box.value.withLock {
+          $0 = Result(stage: stage, counters: shared.snapshot(), home: home)
+        }
+      } catch {
+        Issue.record("engine: \(error)")
+      }
+    }
+    self.control = control
+    endpoint = bound
+    self.result = Mutex(nil)
+    self.box = box
+  }
+
+  private let box: ResultBox
+
+  final class ResultBox: Sendable {
+    let value = Mutex<Result?>(nil)
+  }
+
+  func finish() throws -> Result {
+    thread.join()
+    return try #require(box.value.withLock { $0 })
+  }
+}
+
+func pattern(_ range: Range<UInt64>) -> [UInt8] { range.map(PatternStage.byte(at:)) }
