@@ -17,11 +17,14 @@ struct IngestTool: ParsableCommand {
         ingest --port 5301 --parse lines --sink file:/data/out
         ingest --port 5301 --parse wire --checksum crc32c:verify
         ingest stages
+        ingest doctor
         ingest help run
 
       \(HelpText.exitCodes)
       """,
     version: HelpText.version,
-    subcommands: [RunCommand.self, LoopbackCommand.self, StagesCommand.self],
+    subcommands: [
+      RunCommand.self, LoopbackCommand.self, StagesCommand.self, DoctorCommand.self,
+    ],
     defaultSubcommand: RunCommand.self)
 }

@@ -66,10 +66,13 @@ public struct KernelFeatures: Sendable, Equatable {
     refillHeader = Int(query.refill_header_bytes)
   }
 
+  /// The first kernel with zero-copy receive.
+  public static let firstRelease = "6.15"
+
   /// Every feature with the first kernel that has it, in order of age.
   public var table: [(feature: String, answer: Answer, since: String)] {
     [
-      ("zero-copy receive (RECV_ZC)", zeroCopyReceive, "6.15"),
+      ("zero-copy receive (RECV_ZC)", zeroCopyReceive, KernelFeatures.firstRelease),
       ("areas in dmabufs", dmabufAreas, "6.16"),
       ("refill queue flush (FLUSH_RQ)", control, "6.19"),
       ("interface queue shared by rings", importing, "6.19"),
