@@ -38,10 +38,18 @@ let package = Package(
       name: "CXXHash", path: "Sources/CXXHash", pkgConfig: "libxxhash",
       providers: [.apt(["libxxhash-dev"])]),
 
+    // Netlink framing; what the messages say is read and written in Swift.
+    .systemLibrary(
+      name: "CNetlink", path: "Sources/CNetlink", pkgConfig: "libnl-genl-3.0",
+      providers: [.apt(["libnl-3-dev", "libnl-genl-3-dev"])]),
+
     // Rings, leases and area arithmetic: memory only, no system call.
     .target(name: "RingCore", dependencies: ["CIngestKernel"], swiftSettings: strict),
     // The record format that ingest-send writes and ingest verifies.
     .target(name: "Wire", dependencies: ["CISAL", "CXXHash"], swiftSettings: strict),
+    // Settings of network devices, and why the kernel refuses a queue.
+    .target(
+      name: "NICControl", dependencies: ["CIngestKernel", "CNetlink"], swiftSettings: strict),
     // Ring set-up, areas and engines: every io_uring system call is made here.
     .target(name: "ZeroCopy", dependencies: ["RingCore", "CIngestKernel"], swiftSettings: strict),
     // parse, checksum and sink.
@@ -88,6 +96,9 @@ let package = Package(
     .testTarget(
       name: "ZeroCopyTests",
       dependencies: ["ZeroCopy", "RingCore", "CIngestKernel", "IngestTestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "NICControlTests", dependencies: ["NICControl", "IngestTestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "IngestTests",

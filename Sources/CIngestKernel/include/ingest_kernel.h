@@ -2,6 +2,7 @@
 #pragma once
 #include "ik_abi.h"
 #include "ik_check.h"
+#include "ik_ethtool.h"
 #include "ik_memory.h"
 #include "ik_ring.h"
 #include "ik_send.h"
