@@ -1,0 +1,79 @@
+import Glibc
+
+/// struct ethtool_rxnfc of include/uapi/linux/ethtool.h.
+private enum RuleLayout {
+  static let getCount: UInt32 = 0x2e  // ETHTOOL_GRXCLSRLCNT
+  static let getRule: UInt32 = 0x2f  // ETHTOOL_GRXCLSRULE
+  static let getAll: UInt32 = 0x30  // ETHTOOL_GRXCLSRLALL
+  static let size = 192
+  static let data = 8
+  static let specification = 16
+  /// The number of rules; in answers about one rule its RSS context.
+  static let count = 184
+  static let locations = 188
+  static let picksLocations: UInt64 = 0x8000_0000  // RX_CLS_LOC_SPECIAL
+}
+
+extension NICAccess {
+  /// All n-tuple rules. The error is EOPNOTSUPP where the driver has none.
+  ///
+  /// - Cost: two ioctls and one for each rule.
+  public func flowRules(of link: Link) throws(NetlinkError) -> FlowRules {
+    let what = "list the n-tuple rules of \(link.name)"
+    // Rules come and go between the calls: EMSGSIZE says there are more than were counted, ENOENT
+    // that one went.
+    for _ in 0..<3 {
+      do throws(NetlinkError) {
+        return try flowRulesOnce(what, link)
+      } catch {
+        guard error.errno == EMSGSIZE || error.errno == ENOENT else { throw error }
+      }
+    }
+    throw NetlinkError(what, errno: EAGAIN, message: "the rules keep changing")
+  }
+
+  private func flowRulesOnce(_ what: String, _ link: Link) throws(NetlinkError) -> FlowRules {
+    let counted = try ruleCall(what, link, command: RuleLayout.getCount, rules: 0) { _ in }
+    let data: UInt64 = counted[...].number(at: RuleLayout.data) ?? 0
+    let expected: UInt32 = counted[...].number(at: RuleLayout.count) ?? 0
+    let listed = try ruleCall(what, link, command: RuleLayout.getAll, rules: expected) { _ in }
+    let capacity: UInt64 = listed[...].number(at: RuleLayout.data) ?? 0
+    let found = min(listed[...].number(at: RuleLayout.count) ?? 0, expected)
+    var rules: [FlowRule] = []
+    for location in listed.dropFirst(RuleLayout.locations).prefix(Int(found) * 4).words ?? [] {
+      rules.append(try flowRule(what, link, at: location))
+    }
+    let size = UInt32(truncatingIfNeeded: capacity & ~RuleLayout.picksLocations)
+    return FlowRules(
+      rules: rules, capacity: size == 0 ? nil : size,
+      picksLocations: data & RuleLayout.picksLocations != 0)
+  }
+
+  private func flowRule(
+    _ what: String, _ link: Link, at location: UInt32
+  ) throws(NetlinkError) -> FlowRule {
+    let answer = try ruleCall(what, link, command: RuleLayout.getRule, rules: 0) { command in
+      let at = RuleLayout.specification + FlowLayout.location
+      command.replaceSubrange(at..<at + 4, with: littleEndianBytes(of: location))
+    }
+    let rule = FlowRule(
+      specification: answer.dropFirst(RuleLayout.specification),
+      context: answer[...].number(at: RuleLayout.count) ?? 0)
+    guard let rule else { throw NetlinkError(what, errno: EBADMSG) }
+    return rule
+  }
+
+  /// One call with room for the locations of `rules` rules.
+  private func ruleCall(
+    _ what: String, _ link: Link, command number: UInt32, rules: UInt32,
+    _ fill: (inout [UInt8]) -> Void
+  ) throws(NetlinkError) -> [UInt8] {
+    var command = [UInt8](repeating: 0, count: RuleLayout.size + Int(rules) * 4)
+    command.replaceSubrange(0..<4, with: littleEndianBytes(of: number))
+    command.replaceSubrange(
+      RuleLayout.count..<RuleLayout.count + 4, with: littleEndianBytes(of: rules))
+    fill(&command)
+    try unsafe ioctl.call(what, link, unsafeCommand: &command)
+    return command
+  }
+}
