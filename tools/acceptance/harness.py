@@ -62,8 +62,9 @@ class Scratch:
 class Receiver:
     """`ingest` with --json-stream, on a port of the kernel's choosing."""
 
-    def __init__(self, *arguments, listen="127.0.0.1", stdout=None, limits=None):
-        command = [os.path.join(BIN, "ingest"), "run", "--port", "0", "--json-stream", "-i", "0"]
+    def __init__(self, *arguments, listen="127.0.0.1", stdout=None, limits=None, prefix=(), port=0):
+        command = [*prefix, os.path.join(BIN, "ingest"), "run", "--port", str(port),
+                   "--json-stream", "-i", "0"]
         if listen:
             command += ["--listen", listen]
         self.command = command + [str(a) for a in arguments]
@@ -177,9 +178,9 @@ class Receiver:
             self.process.wait()
 
 
-def send(*arguments, seconds=120, stdin=None, expect=0):
+def send(*arguments, seconds=120, stdin=None, expect=0, prefix=()):
     """`ingest-send` to its end; returns its JSON document."""
-    command = [os.path.join(BIN, "ingest-send"), "--json", "-i", "0", "-C", "reno"]
+    command = [*prefix, os.path.join(BIN, "ingest-send"), "--json", "-i", "0", "-C", "reno"]
     done = subprocess.run(
         command + [str(a) for a in arguments], stdin=stdin, capture_output=True, timeout=seconds)
     if expect is not None and done.returncode != expect:
