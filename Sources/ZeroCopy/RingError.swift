@@ -9,11 +9,14 @@ public struct RingError: Error, Equatable, CustomStringConvertible {
 
   /// The first kernel that can do it.
   public let kernel: String
+  /// What to do about it, where the step knows better than the errno.
+  private let advice: String?
 
-  public init(_ step: String, errno: Int32, kernel: String = "6.0") {
+  public init(_ step: String, errno: Int32, kernel: String = "6.0", remedy: String? = nil) {
     self.step = step
     self.errno = errno
     self.kernel = kernel
+    advice = remedy
   }
 
   public var description: String {
@@ -25,6 +28,7 @@ public struct RingError: Error, Equatable, CustomStringConvertible {
 
   /// The likely cause and the command that mends it, where one is known.
   public var remedy: String? {
+    if let advice { return advice }
     switch errno {
     case EPERM:
       return

@@ -56,6 +56,7 @@ struct EngineSetup: Sendable {
   var buffers = 16
   var completions: UInt32 = 4096
   var refill: UInt32 = 4096
+  var memory = AreaMemoryKind.pages
   var options = EngineOptions()
 
   enum Kind: Sendable, Equatable {
@@ -92,19 +93,21 @@ struct EngineSetup: Sendable {
     case .copy(let mode):
       var copying = CopyEngineOptions(layout: layout)
       copying.mode = mode
+      copying.memory = memory
       copying.engine = options
       var engine = try CopyEngine(
         options: copying, listener: listener, control: control, shared: shared)
       engine.run(&stage)
       return engine.allBuffersHome
-    case .nodev(let memory):
+    case .nodev(let provider):
       let ring = try Ring(
         entries: ZeroCopyEngine.submissionEntries, completionEntries: completions)
       var binding = ZCRXOptions(target: nil)
       binding.refillEntries = refill
-      binding.refillMemory = memory
+      binding.refillMemory = provider
       let area = try ZCRXArea(
-        try HostArea(layout), options: binding, on: ring, features: KernelFeatures())
+        try AreaBacking(layout, kind: memory), options: binding, on: ring,
+        features: KernelFeatures())
       var engine = try ZeroCopyEngine(
         ring: ring, area: area, options: options, listener: listener, control: control,
         shared: shared)

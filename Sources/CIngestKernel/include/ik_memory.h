@@ -1,7 +1,6 @@
-// Acquire loads and release stores on words shared with the kernel (liburing's are macros, which
-// Swift does not import), and the mapping calls whose flags Swift does not see.
+// Acquire loads and release stores on words shared with the kernel: liburing's are macros, which
+// Swift does not import.
 #pragma once
-#include <stddef.h>
 #include <stdint.h>
 
 #pragma clang assume_nonnull begin
@@ -30,16 +29,5 @@ static inline uint64_t ik_load_relaxed_u64(const uint64_t *word) {
 static inline void ik_store_relaxed_u64(uint64_t *word, uint64_t value) {
   __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
-
-// How an area or a send pool is backed.
-enum ik_pages {
-  IK_PAGES_SMALL = 0,  // base pages only: MADV_NOHUGEPAGE
-  IK_PAGES_THP = 1,    // MADV_HUGEPAGE
-};
-
-// Maps bytes of private anonymous memory, faulted in now and not inherited by fork. Returns 0 and
-// the address, or a negative errno.
-int ik_map_anonymous(size_t bytes, enum ik_pages pages, void *_Nullable *_Nonnull out);
-void ik_unmap(void *address, size_t bytes);
 
 #pragma clang assume_nonnull end

@@ -1,6 +1,7 @@
 // The one header Swift imports: the kernel ABI and the few calls Swift cannot spell.
 #pragma once
 #include "ik_abi.h"
+#include "ik_area.h"
 #include "ik_check.h"
 #include "ik_ethtool.h"
 #include "ik_memory.h"

@@ -10,7 +10,7 @@ extension QueueThread {
   func makeCopyEngine() throws(IngestError) -> CopyEngine {
     var options = CopyEngineOptions(
       layout: try configuration.layout(bufferLength: plan.bufferLengths[0], plan))
-    options.pages = configuration.memory == .thp ? .transparentHuge : .small
+    options.memory = configuration.memory == .thp ? .thp : .pages
     options.mode = configuration.receive.engineMode
     options.engine = engineOptions()
     do {
@@ -84,9 +84,10 @@ extension QueueThread {
     for length in plan.bufferLengths {
       let layout = try configuration.layout(bufferLength: length, plan)
       do {
-        let memory = try HostArea(
-          layout, pages: configuration.memory == .thp ? .transparentHuge : .small)
+        let memory = try AreaBacking(layout, kind: configuration.memory == .thp ? .thp : .pages)
+        let memoryRemark = memory.remark
         let area = try ZCRXArea(memory, options: options, on: ring, features: features)
+        if let memoryRemark { remark(memoryRemark) }
         if !refusals.isEmpty {
           remark("buffers of \(length) bytes: " + refusals.joined(separator: "; "))
         }

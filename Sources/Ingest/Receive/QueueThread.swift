@@ -124,7 +124,7 @@ final class QueueThread: Sendable {
     if usesCopyEngine {
       var engine = try makeCopyEngine()
       let mode = "copy/\(engine.mode.rawValue)"
-      if let text = engine.remark { remark(text) }
+      for text in engine.remarks { remark(text) }
       try drive(&engine, layout: engine.layout, mode: mode, makeStage)
     } else {
       var engine = try makeZeroCopyEngine()

@@ -14,10 +14,11 @@ public struct CopyEngine: ReceiveEngine, ~Copyable {
   public var core: EngineCore
   @usableFromInline var buffers: ProvidedBuffers
   let ringMemory: BufferRingMemory
-  let area: HostArea
-  /// How buffers are taken, after `auto` was resolved; and why not in a better way.
+  let area: AreaBacking
+  /// How buffers are taken, after `auto` was resolved.
   public let mode: CopyEngineOptions.Mode
-  public let remark: String?
+  /// Why not in a better way, or not in quite the memory that was asked for.
+  public let remarks: [String]
   /// The shape of the area.
   public let layout: AreaLayout
 
@@ -25,6 +26,7 @@ public struct CopyEngine: ReceiveEngine, ~Copyable {
   /// A multishot receive posts a completion per buffer; one that finds no place ends the receive,
   /// which costs a re-arm, nothing else.
   static let completionEntries: UInt32 = 4096
+
   /// Sets the engine up on the calling thread, which must also run it.
   ///
   /// `listener` is a listening TCP socket; the engine closes it, unless this throws: then it stays
@@ -40,7 +42,12 @@ public struct CopyEngine: ReceiveEngine, ~Copyable {
     }
     let ring = try Ring(
       entries: EngineCore.submissionEntries, completionEntries: CopyEngine.completionEntries)
-    let area = try HostArea(options.layout, pages: options.pages)
+    let area = try AreaBacking(options.layout, kind: options.memory)
+    guard area.isWritable else {
+      throw RingError(
+        "copy into \(area.description)", errno: EOPNOTSUPP,
+        remedy: "its exporter does not let the CPU write; take another kind of memory")
+    }
     let memory = BufferRingMemory(entries: Int(ringEntries))
     let choice = CopyEngine.registerBuffers(
       ring, memory: memory, entries: ringEntries, wanted: options.mode)
@@ -54,7 +61,7 @@ public struct CopyEngine: ReceiveEngine, ~Copyable {
       unsafeRing: memory.entries, area: area.memory.address(of: 0), layout: options.layout,
       postLimit: options.layout.bufferCount)
     mode = choice.mode
-    remark = choice.remark
+    remarks = [choice.remark, area.remark].compactMap { $0 }
     layout = options.layout
     core = EngineCore(
       ring: ring, waker: waker, area: area.memory, options: options.engine, listener: listener,

@@ -4,7 +4,8 @@ public import RingCore
 public struct CopyEngineOptions: Sendable {
   /// The area: buffers of a power of two, at least 4096 bytes, at most 32768 of them.
   public var layout: AreaLayout
-  public var pages: HostArea.Pages = .small
+  /// What kind of memory the area is; it must be writable by the CPU, which is what copies here.
+  public var memory = AreaMemoryKind.pages
   /// The way buffers are taken; nil takes the best the kernel has.
   public var mode: Mode?
   public var engine = EngineOptions()

@@ -1,4 +1,3 @@
-import CIngestKernel
 import RingCore
 
 /// One slot of a send pool. A request is one slot or a list of them; what concerns the request as a
@@ -55,8 +54,9 @@ package struct SendPool: ~Copyable {
   /// Two completions per slot stay below the largest completion queue (65536).
   static let slotLimit = 16384
 
-  let memory: UnsafeMutableRawPointer
-  package let byteCount: Int
+  private let mapping: MappedMemory
+  package var byteCount: Int { mapping.byteCount }
+  var memory: UnsafeMutableRawPointer { unsafe mapping.base }
   package let stride: Int
   /// From one slot's bytes to the next one's: the stride, or 0 where all slots share theirs.
   private let step: Int
@@ -93,12 +93,11 @@ package struct SendPool: ~Copyable {
     while stride < min(length, page) { stride *= 2 }
     if length > page { stride = (length + page - 1) / page * page }
     let count = min(max(bytes / stride, minimumSlots, generation, 2), SendPool.slotLimit)
-    let total = (stride * (shared ? 1 : count) + page - 1) / page * page
-    var base: UnsafeMutableRawPointer?
-    let error = unsafe ik_map_anonymous(total, IK_PAGES_SMALL, &base)
-    guard error == 0, let base = unsafe base else {
-      throw RingError("map a send pool of \(total) bytes", errno: -error)
-    }
+    let total = stride * (shared ? 1 : count)
+    let what = "a send pool of \(sizeText(total))"
+    let mapping = try MappedMemory(what, byteCount: total)
+    mapping.adviseHuge(false)
+    try mapping.populate(what)
     let slots = UnsafeMutablePointer<SendSlot>.allocate(capacity: count)
     unsafe slots.initialize(repeating: SendSlot(), count: count)
     let groups = UnsafeMutablePointer<Group>.allocate(capacity: count)
@@ -107,8 +106,7 @@ package struct SendPool: ~Copyable {
       unsafe slots[index].next = UInt32(index + 1)
       unsafe groups[index].next = UInt32(index + 1)
     }
-    unsafe memory = base
-    byteCount = total
+    self.mapping = mapping
     self.stride = stride
     step = shared ? 0 : stride
     slotCount = count
@@ -119,7 +117,6 @@ package struct SendPool: ~Copyable {
   }
 
   deinit {
-    unsafe ik_unmap(memory, byteCount)
     unsafe slots.deallocate()
     unsafe groups.deallocate()
   }
@@ -132,7 +129,9 @@ package struct SendPool: ~Copyable {
 
   /// Where a slot's bytes start.
   @inline(__always)
-  func address(of slot: UInt32) -> UnsafeMutableRawPointer { unsafe memory + Int(slot) * step }
+  func address(of slot: UInt32) -> UnsafeMutableRawPointer {
+    unsafe mapping.base + Int(slot) * step
+  }
 
   /// Takes the slot that came back last: its lines are the likeliest to be in the cache.
   mutating func take() -> UInt32? {

@@ -6,6 +6,9 @@ import RingCore
 @safe
 struct RefillRegion: ~Copyable {
   private var base: UnsafeMutableRawPointer?
+  /// Nil where the kernel provides the memory.
+  private let own: MappedMemory?
+  private let isOwn: Bool
   private let shape: Shape
 
   /// Header, entries, statistics, rounded up to pages.
@@ -28,19 +31,22 @@ struct RefillRegion: ~Copyable {
 
   init(_ shape: Shape, _ kind: ZCRXOptions.RefillMemory) throws(RingError) {
     self.shape = shape
+    isOwn = kind == .user
     guard kind == .user else {
       unsafe base = nil
+      own = nil
       return
     }
-    var address: UnsafeMutableRawPointer?
-    let error = unsafe ik_map_anonymous(shape.bytes, IK_PAGES_SMALL, &address)
-    guard error == 0 else {
-      throw RingError("map a refill ring of \(shape.bytes) bytes", errno: -error)
-    }
-    unsafe base = address
+    let what = "a refill ring of \(shape.bytes) bytes"
+    let memory = try MappedMemory(what, byteCount: shape.bytes)
+    try memory.populate(what)
+    unsafe base = memory.base
+    own = consume memory
   }
 
-  deinit { if let base = unsafe base { unsafe ik_unmap(base, shape.bytes) } }
+  deinit {
+    if !isOwn, let base = unsafe base { unsafe munmap(base, shape.bytes) }
+  }
 
   func describe(_ binding: inout ik_zcrx_binding) {
     binding.region = UInt64(UInt(bitPattern: unsafe base))

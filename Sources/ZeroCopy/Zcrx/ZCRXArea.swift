@@ -36,7 +36,7 @@ public struct ZCRXArea: ~Copyable {
   ///
   /// - Cost: one io_uring_register(2); milliseconds, and a short loss on the queue.
   public init(
-    _ memory: consuming HostArea, options: ZCRXOptions, on ring: borrowing Ring,
+    _ memory: consuming AreaBacking, options: ZCRXOptions, on ring: borrowing Ring,
     features: KernelFeatures
   ) throws(RingError) {
     var binding = ik_zcrx_binding()
@@ -49,8 +49,8 @@ public struct ZCRXArea: ~Copyable {
     } else {
       binding.flags = UInt32(IK_ZCRX_REG_NODEV)
     }
-    binding.dmabuf = memory.dmabuf ?? -1
-    binding.area = UInt64(UInt(bitPattern: unsafe memory.base))
+    binding.dmabuf = memory.dmabufDescriptor ?? -1
+    binding.area = UInt64(UInt(bitPattern: unsafe memory.memory.address(of: 0)))
     binding.area_bytes = UInt64(memory.layout.byteCount)
     let wantsEvents = options.events && features.events == .yes
     let shape = RefillRegion.Shape(
@@ -128,7 +128,7 @@ public struct ZCRXArea: ~Copyable {
   public var memory: AreaMemory { store.memory.memory }
 
   /// Whether the kernel can copy into the area what the NIC did not place there.
-  var takesCopies: Bool { store.memory.dmabuf == nil }
+  var takesCopies: Bool { store.memory.dmabufDescriptor == nil }
 
   /// Bytes that the kernel copied out of page fragments since the start; nil where it does not
   /// count them. Payload in a packet's linear part is copied without being counted (Linux 7.3,
@@ -198,9 +198,9 @@ public final class SharedZCRXArea: Sendable {
 /// the kernel orders.
 final class ZCRXStore: @unchecked Sendable {
   let region: RefillRegion
-  let memory: HostArea
+  let memory: AreaBacking
 
-  init(memory: consuming HostArea, region: consuming RefillRegion) {
+  init(memory: consuming AreaBacking, region: consuming RefillRegion) {
     self.memory = memory
     self.region = region
   }
