@@ -59,7 +59,7 @@ let package = Package(
     .target(
       name: "Ingest",
       dependencies: [
-        "RingCore", "ZeroCopy", "Stages", "Wire", "CIngestKernel",
+        "RingCore", "ZeroCopy", "NICControl", "Stages", "Wire", "CIngestKernel",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),

@@ -1,16 +1,13 @@
 #include "ik_thread.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -109,11 +106,3 @@ static uint64_t clock_ns(clockid_t clock) {
 uint64_t ik_clock_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 uint64_t ik_thread_cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 uint64_t ik_process_cpu_ns(void) { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
-
-uint64_t ik_effective_capabilities(void) {
-  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-  struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-  memset(data, 0, sizeof data);
-  if (syscall(SYS_capget, &header, data) != 0) return 0;
-  return (uint64_t)data[1].effective << 32 | data[0].effective;
-}

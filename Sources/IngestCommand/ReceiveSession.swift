@@ -31,7 +31,7 @@ final class ReceiveSession {
       let signals = try Signals()
       let shortage = makeRoomForDescriptors(configuration)
       let receiver = try Receiver(configuration)
-      try receiver.start()
+      try receiver.start { reporter.talk($0) }
       announce(receiver, shortage)
       follow(receiver, signals)
       return try end(receiver)

@@ -11,8 +11,14 @@ public struct RingError: Error, Equatable, CustomStringConvertible {
   public let kernel: String
   /// What to do about it, where the step knows better than the errno.
   private let advice: String?
+  /// Whether it is the registration of an interface queue that was refused: its errno alone says
+  /// little, the NIC's state more.
+  public let isRegistration: Bool
 
-  public init(_ step: String, errno: Int32, kernel: String = "6.0", remedy: String? = nil) {
+  public init(_ step: String, errno: Int32, kernel: String = "6.0", remedy: String? = nil,
+    isRegistration: Bool = false
+  ) {
+    self.isRegistration = isRegistration
     self.step = step
     self.errno = errno
     self.kernel = kernel

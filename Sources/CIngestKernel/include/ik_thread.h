@@ -28,7 +28,4 @@ uint64_t ik_clock_ns(void);        // CLOCK_MONOTONIC
 uint64_t ik_thread_cpu_ns(void);   // CPU time of the calling thread
 uint64_t ik_process_cpu_ns(void);  // CPU time of the process
 
-// The effective capabilities of the calling thread, a bit each (capget(2)).
-uint64_t ik_effective_capabilities(void);
-
 #pragma clang assume_nonnull end

@@ -1,14 +1,16 @@
 import Glibc
+import NICControl
 import ZeroCopy
 
 /// What the kernel allows and has.
 enum KernelFindings {
   static func all() -> [Finding] {
     let features = KernelFeatures()
-    var found = [switchedOn(), ring(features.release)]
+    let host = RegistrationHost.current()
+    var found = [switchedOn(host), ring(features.release)]
     for row in features.table { found.append(finding(row, features.release)) }
-    found.append(capability())
-    found.append(lockedMemory())
+    found.append(capability(host))
+    found.append(lockedMemory(host))
     return found
   }
 
@@ -32,20 +34,19 @@ enum KernelFindings {
     }
   }
 
-  private static func switchedOn() -> Finding {
+  private static func switchedOn(_ host: RegistrationHost) -> Finding {
     let subject = "kernel.io_uring_disabled"
-    switch text(of: "/proc/sys/kernel/io_uring_disabled") {
-    case nil: return Finding(.ok, subject, "this kernel has no such switch")
-    case "0": return Finding(.ok, subject, "0: everyone may use io_uring")
-    case "1":
-      let verdict: Finding.Verdict = geteuid() == 0 ? .ok : .warning
+    let remedy = "sysctl -w kernel.io_uring_disabled=0"
+    switch host.ioUringDisabled {
+    case 0: return Finding(.ok, subject, "0: everyone may use io_uring")
+    case 1:
+      let privileged = geteuid() == 0
       return Finding(
-        verdict, subject, "1: only the group of kernel.io_uring_group and root may use io_uring",
-        remedy: verdict == .ok ? nil : "sysctl -w kernel.io_uring_disabled=0")
-    case .some(let value):
-      return Finding(
-        .blocks, subject, "\(value): nobody may use io_uring",
-        remedy: "sysctl -w kernel.io_uring_disabled=0")
+        privileged ? .ok : .warning, subject,
+        "1: only root and the group of kernel.io_uring_group may use io_uring",
+        remedy: privileged ? nil : remedy)
+    default:
+      return Finding(.blocks, subject, "\(host.ioUringDisabled): nobody may", remedy: remedy)
     }
   }
 
@@ -65,14 +66,14 @@ enum KernelFindings {
   }
 
   /// Binding asks for CAP_NET_ADMIN in the initial user namespace (io_uring/zcrx.c).
-  private static func capability() -> Finding {
+  private static func capability(_ host: RegistrationHost) -> Finding {
     let subject = "CAP_NET_ADMIN"
-    guard Privileges.hasEffective(Privileges.netAdmin) else {
+    guard host.hasNetAdmin else {
       return Finding(
         .blocks, subject, "not held, and binding a queue needs it",
         remedy: "run as root, or with AmbientCapabilities=CAP_NET_ADMIN in the systemd unit")
     }
-    guard Privileges.inInitialUserNamespace else {
+    guard host.isInitialUserNamespace else {
       return Finding(
         .blocks, subject, "held in a user namespace only; binding asks for the initial one",
         remedy: "start it outside the rootless container")
@@ -80,26 +81,14 @@ enum KernelFindings {
     return Finding(.ok, subject, "held")
   }
 
-  private static func lockedMemory() -> Finding {
+  private static func lockedMemory(_ host: RegistrationHost) -> Finding {
     let subject = "locked memory"
-    if Privileges.hasEffective(Privileges.ipcLock) {
+    if host.hasLockRight {
       return Finding(.ok, subject, "not limited: CAP_IPC_LOCK is held")
     }
-    let limit = Privileges.lockedMemoryLimit
-    guard limit != .max else { return Finding(.ok, subject, "not limited") }
+    guard let limit = host.lockLimit else { return Finding(.ok, subject, "not limited") }
     return Finding(
       .warning, subject, "\(limit >> 10) KiB may be locked; areas count, with their refill rings",
       remedy: "ulimit -l unlimited, or LimitMEMLOCK=infinity in the systemd unit")
-  }
-
-  /// A small file without its last newline.
-  private static func text(of path: String) -> String? {
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return nil }
-    defer { close(descriptor) }
-    var bytes = [UInt8](repeating: 0, count: 64)
-    let count = unsafe read(descriptor, &bytes, bytes.count)
-    guard count > 0 else { return nil }
-    return String(decoding: bytes.prefix(count).filter { $0 > 32 }, as: UTF8.self)
   }
 }

@@ -58,16 +58,23 @@ struct EnginePlan: Sendable {
       bufferLengths = [configuration.buffer == 0 ? Int(getpagesize()) : configuration.buffer]
     case .zeroCopy(_, let queues):
       threads = max(configuration.threads, queues.count)
-      // Those that leave the area enough buffers to be an area; a page is tried in any case.
-      let area = configuration.area == 0 ? EnginePlan.zeroCopyArea : configuration.area
-      let fitting = EnginePlan.bufferLengths.filter { $0 * 16 <= area || $0 == 4096 }
-      bufferLengths = configuration.buffer == 0 ? fitting : [configuration.buffer]
+      bufferLengths =
+        configuration.buffer == 0 ? EnginePlan.lengths(for: configuration) : [configuration.buffer]
       guard threads % queues.count == 0 else {
         throw IngestError(
           .usage, "--threads \(threads) cannot be spread evenly over \(queues.count) queues",
           remedy: "give each queue one thread, or a whole number of them")
       }
     }
+  }
+
+  /// Lengths worth trying: those that leave the area enough buffers to be one, and that its memory
+  /// can hold, which is a page for base pages. A page is tried in any case.
+  private static func lengths(for configuration: ReceiveConfiguration) -> [Int] {
+    let page = Int(getpagesize())
+    if configuration.memory == .pages { return [page] }
+    let area = configuration.area == 0 ? EnginePlan.zeroCopyArea : configuration.area
+    return bufferLengths.filter { $0 * 16 <= area || $0 == page }
   }
 
   private static func refuseQueues(
@@ -103,6 +110,12 @@ struct EnginePlan: Sendable {
   func queue(of thread: Int) -> (queue: UInt32, shares: Bool)? {
     guard case .zeroCopy(_, let queues) = engine else { return nil }
     return (queues[thread % queues.count], thread >= queues.count)
+  }
+
+  /// Whether more than one ring is bound to a queue.
+  var isShared: Bool {
+    guard case .zeroCopy(_, let queues) = engine else { return false }
+    return threads > queues.count
   }
 
   /// Bytes of area per ring.

@@ -57,6 +57,7 @@ final class QueueThread: Sendable {
     var finished = false
     var failure: IngestError?
     var failures: [String] = []
+    var notices: [String] = []
     var remarks: [String] = []
     var mode = ""
     var cpuNanoseconds: UInt64 = 0
@@ -80,7 +81,7 @@ final class QueueThread: Sendable {
   }
 
   /// Starts the thread and waits until it accepts connections or has failed.
-  func start() -> IngestError? {
+  func start(tell: (String) -> Void = { _ in }) -> IngestError? {
     var handle: UInt64 = 0
     let context = unsafe Unmanaged.passRetained(self).toOpaque()
     let error = unsafe ik_thread_start(
@@ -95,8 +96,16 @@ final class QueueThread: Sendable {
     state.withLock { $0.handle = handle }
     while true {
       let (ready, finished, failure) = state.withLock { ($0.ready, $0.finished, $0.failure) }
+      for notice in takeNotices() { tell(notice) }
       if ready || finished { return failure }
       usleep(500)
+    }
+  }
+
+  private func takeNotices() -> [String] {
+    state.withLock { state in
+      defer { state.notices = [] }
+      return state.notices
     }
   }
 
@@ -165,6 +174,9 @@ final class QueueThread: Sendable {
 
   @usableFromInline
   func remark(_ text: String) { state.withLock { $0.remarks.append(text) } }
+
+  /// Told while the thread is still being started.
+  func notice(_ text: String) { state.withLock { $0.notices.append(text) } }
 
   func engineHasListener() { state.withLock { $0.engineHasListener = true } }
 

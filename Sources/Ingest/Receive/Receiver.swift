@@ -62,7 +62,8 @@ public final class Receiver: Sendable {
   ///
   /// Once per receiver; after an error it may be tried again. Errors: what the kernel refused
   /// (address, interface, ring, memory, CPU), each with what to do.
-  public func start() throws(IngestError) {
+  /// `tell` is called with a sentence when starting has to wait for something.
+  public func start(tell: (String) -> Void = { _ in }) throws(IngestError) {
     guard threads.isEmpty else {
       throw IngestError(
         .usage, "the receiver was started already", remedy: "make a new one for each run")
@@ -89,7 +90,7 @@ public final class Receiver: Sendable {
         exchange: exchange)
     }
     var failure: IngestError?
-    for thread in made where failure == nil { failure = thread.start() }
+    for thread in made where failure == nil { failure = thread.start(tell: tell) }
     if let failure {
       shared.ask(.abort)
       for thread in made {
@@ -175,8 +176,11 @@ public final class Receiver: Sendable {
 
   /// Several queues take connections from each other; one has nobody to give them to.
   private func makeExchange() -> SocketExchange? {
-    guard case .zeroCopy(_, let queues) = plan.engine, queues.count > 1 else { return nil }
-    return SocketExchange { _ in nil }
+    guard case .zeroCopy(_, let queues) = plan.engine, queues.count > 1,
+      let ifname = configuration.ifname
+    else { return nil }
+    let table = NAPITable(ifname)
+    return SocketExchange { table.queue(of: $0) }
   }
 
   private var threads: [QueueThread] { state.withLock { $0.threads } }

@@ -63,7 +63,8 @@ public struct ZCRXArea: ~Copyable {
     }
     let errno = ring.register(&binding)
     guard errno == 0 else {
-      throw RingError("bind the area to \(options.name)", errno: errno, kernel: "6.15")
+      throw RingError(
+        "bind the area to \(options.name)", errno: errno, kernel: "6.15", isRegistration: true)
     }
     try region.mapped(by: ring, binding)
     layout = memory.layout
