@@ -51,8 +51,16 @@ struct ReceiveOptions: ParsableArguments {
     name: [.customShort("l", allowingJoined: true), .long],
     help: ArgumentHelp("One buffer of that memory; a power of two.", valueName: "size"))
   var buffer: String?
-  @Option(help: ArgumentHelp("Pages of that memory: pages (4 KiB), thp.", valueName: "kind"))
+  @Option(
+    help: ArgumentHelp(
+      "What that memory is: pages (4 KiB), thp, huge2m, huge1g, udmabuf[:huge2m], dma-heap[:NAME].",
+      valueName: "kind"))
   var memory: String?
+  @Option(
+    name: .customLong("dmabuf-fd"),
+    help: ArgumentHelp(
+      "Receive into this open dmabuf, all of it (--memory dmabuf-fd:N).", valueName: "N"))
+  var dmabuf: String?
   @Option(
     help: ArgumentHelp(
       "How the kernel fills buffers: auto, incremental, bundle, plain.", valueName: "mode"))
@@ -97,6 +105,12 @@ struct ReceiveOptions: ParsableArguments {
 
   func validate() throws {
     if ipv4 && ipv6 { throw ValidationError("-4 and -6 cannot be given together") }
+    guard let dmabuf else { return }
+    if memory != nil { throw ValidationError("--memory and --dmabuf-fd cannot be given together") }
+    guard MemoryKind(rawValue: "dmabuf-fd:\(dmabuf)") != nil else {
+      throw ValidationError(
+        "--dmabuf-fd \(dmabuf): expected the number of an open descriptor, such as 5")
+    }
   }
 
   var overrides: [Override] {
@@ -117,6 +131,7 @@ struct ReceiveOptions: ParsableArguments {
       Override("--area", "area", area),
       Override("--buffer", "buffer", buffer),
       Override("--memory", "memory", memory),
+      Override("--dmabuf-fd", "memory", dmabuf.map { "dmabuf-fd:\($0)" }),
       Override("--receive", "receive", receive),
       Override("--refill", "refill", refill),
       Override("--completions", "completions", completions),

@@ -81,6 +81,16 @@ import Testing
     ] { #expect(receive.out.contains(pair), "\(pair)") }
   }
 
+  /// Both ways to name a dmabuf are one key.
+  @Test func memoryIsSpelledAsItWasGiven() throws {
+    for memory in ["huge2m", "udmabuf:huge2m", "dma-heap:reserved", "dmabuf-fd:7"] {
+      let result = try RunningCommand.run("ingest", "--memory", memory, "--show-config")
+      #expect(result.out.contains("\"memory\" : \"\(memory)\""), "\(result.error)")
+    }
+    let flag = try RunningCommand.run("ingest", "--dmabuf-fd", "7", "--show-config")
+    #expect(flag.out.contains(#""memory" : "dmabuf-fd:7""#), "\(flag.error)")
+  }
+
   @Test func standardInputIsAFileToo() throws {
     let path = RunningCommand.root + "/configs/verify-wire.json5"
     let result = try RunningCommand("ingest", ["--config", "-", "--show-config"], input: path)

@@ -63,24 +63,38 @@ struct EngineSetup: Sendable {
     case copy(CopyEngineOptions.Mode?)
     /// ZCRX without a NIC: the same rings, all copied.
     case nodev(ZCRXOptions.RefillMemory)
+    /// ZCRX on a queue of a NIC; what comes over loopback is copied.
+    case zcrx(ZCRXOptions.Target)
 
     /// What this machine can run: device-less needs Linux 7.1 and CAP_NET_ADMIN.
     static let available: [Kind] = {
       let copying: [Kind] = CopyEngineOptions.Mode.allCases.map { .copy($0) }
       guard KernelFeatures().deviceless == .yes, geteuid() == 0 else { return copying }
-      return copying + [.nodev(.user), .nodev(.kernel)]
+      return copying + [.nodev(.user), .nodev(.kernel)] + (queue.map { [.zcrx($0)] } ?? [])
     }()
 
-    static var each: [Kind] { [.copy(nil)] + available.filter { $0.isDeviceless } }
+    /// The queue that the environment names for tests, as "zc0:3".
+    static let queue: ZCRXOptions.Target? = {
+      guard let text = unsafe getenv("INGEST_TEST_QUEUE") else { return nil }
+      let parts = unsafe String(cString: text).split(separator: ":")
+      guard parts.count == 2, let queue = UInt32(parts[1]) else { return nil }
+      let index = unsafe if_nametoindex(String(parts[0]))
+      return index == 0 ? nil : ZCRXOptions.Target(interface: index, queue: queue)
+    }()
+
+    static var each: [Kind] { [.copy(nil)] + available.filter { $0.isZeroCopy } }
 
     var isDeviceless: Bool { if case .nodev = self { true } else { false } }
+
+    var isZeroCopy: Bool { if case .copy = self { false } else { true } }
   }
 
   init(_ kind: Kind = .copy(nil)) {
     self.kind = kind
     options.maxConnections = 64
-    // Without a device a buffer is a page.
+    // Without a device a buffer is a page. A NIC's ring takes its share before anything comes.
     if kind.isDeviceless { (bufferSize, buffers) = (4096, 256) }
+    if case .zcrx = kind { (bufferSize, buffers) = (4096, 8192) }
   }
 
   /// Runs an engine on this thread until it ends; says whether every buffer came back.
@@ -100,20 +114,48 @@ struct EngineSetup: Sendable {
       engine.run(&stage)
       return engine.allBuffersHome
     case .nodev(let provider):
-      let ring = try Ring(
-        entries: ZeroCopyEngine.submissionEntries, completionEntries: completions)
-      var binding = ZCRXOptions(target: nil)
-      binding.refillEntries = refill
-      binding.refillMemory = provider
-      let area = try ZCRXArea(
-        try AreaBacking(layout, kind: memory), options: binding, on: ring,
-        features: KernelFeatures())
-      var engine = try ZeroCopyEngine(
-        ring: ring, area: area, options: options, listener: listener, control: control,
+      var options = ZCRXOptions(target: nil)
+      options.refillMemory = provider
+      return try runZeroCopy(
+        &stage, layout, options, listener: listener, control: control, shared: shared)
+    case .zcrx(let target):
+      return try runZeroCopy(
+        &stage, layout, ZCRXOptions(target: target), listener: listener, control: control,
         shared: shared)
-      engine.run(&stage)
-      return engine.leaks() == nil
     }
+  }
+
+  private func runZeroCopy<S: Stage & ~Copyable>(
+    _ stage: inout S, _ layout: AreaLayout, _ binding: ZCRXOptions, listener: Int32,
+    control: EngineControl, shared: SharedCounters<EngineCounters>
+  ) throws -> Bool {
+    var binding = binding
+    binding.refillEntries = refill
+    let ring = try Ring(
+      entries: ZeroCopyEngine.submissionEntries, completionEntries: completions)
+    let area = try bind(layout, binding, on: ring)
+    var engine = try ZeroCopyEngine(
+      ring: ring, area: area, options: options, listener: listener, control: control,
+      shared: shared)
+    engine.run(&stage)
+    return engine.leaks() == nil
+  }
+
+  /// The queue of the test before may still be on its way back from the kernel.
+  private func bind(
+    _ layout: AreaLayout, _ options: ZCRXOptions, on ring: borrowing Ring
+  ) throws -> ZCRXArea {
+    for _ in 0..<100 {
+      do throws(RingError) {
+        return try ZCRXArea(
+          try AreaBacking(layout, kind: memory), options: options, on: ring,
+          features: KernelFeatures())
+      } catch {
+        guard error.errno == EEXIST else { throw error }
+        usleep(50_000)
+      }
+    }
+    throw RingError("bind a queue that nobody let go of for five seconds", errno: EEXIST)
   }
 }
 

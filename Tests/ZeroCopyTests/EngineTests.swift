@@ -9,7 +9,7 @@ import ZeroCopy
 /// What every engine must do, whatever its leases come from.
 @Suite struct EngineTests {
   @Test(
-    arguments: EngineSetup.Kind.available.filter { !$0.isDeviceless },
+    arguments: EngineSetup.Kind.available.filter { !$0.isZeroCopy },
     [(4096, 1), (4096, 2), (8192, 3), (65536, 16)])
   func bytesArriveOnceAndInOrder(
     kind: EngineSetup.Kind, shape: (size: Int, count: Int)

@@ -94,14 +94,21 @@ extension Setting {
     _ key: String, _ path: any Path<Value>
   ) -> Setting where Value.RawValue == String {
     let words = Value.allCases.map { "\"\($0.rawValue)\"" }
-    let expected = words.count == 1 ? words[0] : "one of " + words.joined(separator: ", ")
-    return Setting(
+    return spelled(
+      key, path, words.count == 1 ? words[0] : "one of " + words.joined(separator: ", "))
+  }
+
+  /// A value with a spelling of its own; `expected` says which there are.
+  package static func spelled<Value: RawRepresentable & SendableMetatype>(
+    _ key: String, _ path: any Path<Value>, _ expected: String
+  ) -> Setting where Value.RawValue == String {
+    Setting(
       key, expected, read: { .string($0[keyPath: path].rawValue) },
       write: { root, value in
-        guard case .string(let text) = value, let choice = Value(rawValue: text) else {
+        guard case .string(let text) = value, let spelled = Value(rawValue: text) else {
           return false
         }
-        root[keyPath: path] = choice
+        root[keyPath: path] = spelled
         return true
       })
   }

@@ -22,7 +22,7 @@ extension Setting<ReceiveConfiguration> {
       .stage("sink", \.sink) { text throws(SpecificationError) in try SinkSpecification(text) },
       .size("area", \.area, in: 0...(1 << 40)),
       .size("buffer", \.buffer, in: 0...(64 << 20), powerOfTwo: true),
-      .choice("memory", \.memory),
+      .spelled("memory", \.memory, "one of " + MemoryKind.spellings),
       .choice("receive", \.receive),
       .count("refill", \.refill, in: 0...32768),
       .count("completions", \.completions, in: 0...65536),

@@ -20,9 +20,10 @@ public struct ReceiveConfiguration: Codable, Sendable, Equatable {
   public var checksum: String = "none"
   public var sink: String = "null"
   /// Bytes of area per ring, and of one buffer (a power of two, at least 4096); 0 takes what suits
-  /// the engine.
+  /// the engine. A dmabuf given as `memory` is all area.
   public var area: Int = 0
   public var buffer: Int = 0
+  /// What kind of memory the area is.
   public var memory: MemoryKind = .pages
   public var receive: ReceiveMode = .auto
   /// Entries of the refill ring and of the completion queue of a zero-copy engine; 0 derives them
@@ -56,7 +57,6 @@ public struct ReceiveConfiguration: Codable, Sendable, Equatable {
 public enum EngineKind: String, Codable, Sendable, CaseIterable { case auto, zcrx, nodev, copy }
 public enum RefillMemoryKind: String, Codable, Sendable, CaseIterable { case user, kernel }
 public enum AddressFamily: String, Codable, Sendable, CaseIterable { case any, ipv4, ipv6 }
-public enum MemoryKind: String, Codable, Sendable, CaseIterable { case pages, thp }
 
 /// How the `copy` engine takes provided buffers: `incremental` packs several receives into one
 /// buffer (6.12, in bundles 6.15), `bundle` fills several buffers with one receive (6.10), `plain`

@@ -68,7 +68,7 @@ struct AreaBinding {
     options.refillEntries = sizes.refill
     options.refillMemory = configuration.refillMemory == .kernel ? .kernel : .user
     do throws(RingError) {
-      let memory = try AreaBacking(layout, kind: configuration.memory == .thp ? .thp : .pages)
+      let memory = try AreaBacking(layout, kind: configuration.memory.areaKind)
       if let text = memory.remark { remark(text) }
       return .bound(try ZCRXArea(memory, options: options, on: ring, features: features))
     } catch {

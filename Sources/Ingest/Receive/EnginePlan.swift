@@ -118,6 +118,11 @@ struct EnginePlan: Sendable {
     return threads > queues.count
   }
 
+  /// Areas in all: rings that share a queue share its area.
+  var areas: Int {
+    if case .zeroCopy(_, let queues) = engine { queues.count } else { threads }
+  }
+
   /// Bytes of area per ring.
   func area(_ configuration: ReceiveConfiguration) -> Int {
     if configuration.area != 0 { return configuration.area }

@@ -9,7 +9,7 @@ extension QueueThread {
   func makeCopyEngine() throws(IngestError) -> CopyEngine {
     var options = CopyEngineOptions(
       layout: try configuration.layout(bufferLength: plan.bufferLengths[0], plan))
-    options.memory = configuration.memory == .thp ? .thp : .pages
+    options.memory = configuration.memory.areaKind
     options.mode = configuration.receive.engineMode
     options.engine = engineOptions()
     do {
@@ -93,8 +93,17 @@ extension IngestError {
   /// What the kernel refused while an engine was set up.
   init(_ error: RingError) {
     self.init(
-      error.errno == EPERM ? .noPrivilege : .refusedByKernel,
+      IngestError.kind(of: error.errno),
       "could not \(error.step): \(unsafe String(cString: strerror(error.errno)))",
       remedy: error.remedy)
+  }
+
+  /// What a refusal means to the user: no right to it, no such thing here, or no more of it.
+  private static func kind(of errno: Int32) -> Kind {
+    switch errno {
+    case EPERM, EACCES: .noPrivilege
+    case ENOENT, ENODEV, ENXIO, ENOSYS, EOPNOTSUPP: .notSupported
+    default: .refusedByKernel
+    }
   }
 }

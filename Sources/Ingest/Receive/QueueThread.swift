@@ -30,7 +30,7 @@ final class QueueThread: Sendable {
 
   let index: Int
   let cpu: Int32
-  let configuration: ReceiveConfiguration
+  @usableFromInline let configuration: ReceiveConfiguration
   let listener: Int32
   let control: EngineControl
   let body: Body
@@ -134,10 +134,13 @@ final class QueueThread: Sendable {
       var engine = try makeCopyEngine()
       let mode = "copy/\(engine.mode.rawValue)"
       for text in engine.remarks { remark(text) }
-      try drive(&engine, layout: engine.layout, mode: mode, makeStage)
+      try drive(
+        &engine, layout: engine.layout, mode: mode, isReadable: engine.areaIsReadable, makeStage)
     } else {
       var engine = try makeZeroCopyEngine()
-      try drive(&engine, layout: engine.layout, mode: zeroCopyMode, makeStage)
+      try drive(
+        &engine, layout: engine.layout, mode: zeroCopyMode, isReadable: engine.areaIsReadable,
+        makeStage)
     }
   }
 
@@ -146,11 +149,12 @@ final class QueueThread: Sendable {
 
   @inlinable
   func drive<E: ReceiveEngine & ~Copyable, S: Stage & ~Copyable>(
-    _ engine: inout E, layout: AreaLayout, mode: String,
+    _ engine: inout E, layout: AreaLayout, mode: String, isReadable: Bool,
     _ makeStage: (StageContext) throws(IngestError) -> S
   ) throws(IngestError) {
     var stage = ObservedStage(
       try makeStage(context(of: layout)), events: events.takeProducer(), published: published)
+    try configuration.checkReadable(isReadable, stageReads: stage.readsPayload)
     announce(mode: mode)
     engine.run(&stage)
     conclude(stage.failures())

@@ -47,8 +47,75 @@ extension ReceiveConfiguration {
     return layout
   }
 
+  /// This configuration with the area that its memory is: of a given dmabuf all there is.
+  func withGivenArea() throws(IngestError) -> ReceiveConfiguration {
+    guard case .dmabuf(let descriptor) = memory else { return self }
+    let flag = "--memory \(memory.rawValue)"
+    let bytes: Int
+    do throws(RingError) {
+      bytes = try AreaBacking.byteCount(ofDMABuf: descriptor)
+    } catch {
+      throw IngestError(.usage, "\(flag): could not \(error.step)", remedy: error.remedy)
+    }
+    guard area == 0 || area == bytes else {
+      throw IngestError(
+        .usage, "--area \(area) is not the size of the dmabuf, \(bytes)",
+        remedy: "leave --area out: the area is all of the dmabuf")
+    }
+    guard buffer == 0 || bytes % buffer == 0 else {
+      throw IngestError(
+        .usage, "\(flag): the dmabuf's \(bytes) bytes are not whole buffers of \(buffer)",
+        remedy: "give a --buffer that divides them, or none")
+    }
+    var configuration = self
+    configuration.area = bytes
+    return configuration
+  }
+
+  /// Refuses memory that an engine cannot have.
+  func checkMemory(_ plan: EnginePlan) throws(IngestError) {
+    if plan.engine == .deviceless && memory.areaKind.isDMABuf {
+      throw IngestError(
+        .usage,
+        "--memory \(memory.rawValue) is for a NIC's queue: the kernel copies into no dmabuf, and "
+          + "without a NIC it copies everything",
+        remedy: "with --engine nodev take pages, thp, huge2m or huge1g")
+    }
+    if case .dmabuf = memory, plan.areas > 1 {
+      throw IngestError(
+        .usage, "--memory \(memory.rawValue): \(plan.areas) areas cannot be one dmabuf",
+        remedy: "use one thread, or with --queue one queue: each has an area of its own")
+    }
+  }
+
+  /// Refuses a stage that reads payload where the CPU cannot.
+  @usableFromInline
+  func checkReadable(_ areaIsReadable: Bool, stageReads: Bool) throws(IngestError) {
+    guard stageReads && !areaIsReadable else { return }
+    throw IngestError(
+      .usage,
+      "--memory \(memory.rawValue) cannot be read by the CPU, which this chain does: "
+        + "--parse \(parse) --checksum \(checksum) --sink \(sink)",
+      remedy: "--parse raw or fixed, --checksum none and --sink null leave payload alone; or take "
+        + "another kind of memory")
+  }
+
   private static func require(_ holds: Bool, _ text: String) throws(IngestError) {
     if !holds { throw IngestError(.usage, text) }
+  }
+}
+
+extension MemoryKind {
+  var areaKind: AreaMemoryKind {
+    switch self {
+    case .pages: .pages
+    case .thp: .thp
+    case .huge2m: .huge2m
+    case .huge1g: .huge1g
+    case .udmabuf(let hugePages): .udmabuf(hugePages: hugePages)
+    case .dmaHeap(let name): .dmaHeap(name)
+    case .dmabuf(let descriptor): .dmabuf(descriptor)
+    }
   }
 }
 

@@ -51,7 +51,9 @@ public final class Receiver: Sendable {
     _ configuration: ReceiveConfiguration, body: QueueThread.Body, remarks: [String] = []
   ) throws(IngestError) {
     try configuration.validate()
+    let configuration = try configuration.withGivenArea()
     plan = try EnginePlan(configuration)
+    try configuration.checkMemory(plan)
     for length in plan.bufferLengths { _ = try configuration.layout(bufferLength: length, plan) }
     chainRemarks = [plan.remark].compactMap { $0 } + remarks
     self.configuration = configuration

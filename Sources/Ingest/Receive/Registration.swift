@@ -84,6 +84,9 @@ extension MemoryKind {
     switch self {
     case .pages: .pages
     case .thp: .transparentHugePages
+    case .huge2m: .hugePages(2 << 20)
+    case .huge1g: .hugePages(1 << 30)
+    case .udmabuf, .dmaHeap, .dmabuf: .dmabuf
     }
   }
 }

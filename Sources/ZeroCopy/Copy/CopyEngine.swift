@@ -72,6 +72,9 @@ public struct CopyEngine: ReceiveEngine, ~Copyable {
     self.area = area
   }
 
+  /// Whether stages may read what lies in the area.
+  public var areaIsReadable: Bool { area.isReadable }
+
   /// Whether every buffer is free or with the kernel: no lease is out.
   public var allBuffersHome: Bool { buffers.view.allHome }
 

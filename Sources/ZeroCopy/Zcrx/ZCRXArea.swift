@@ -128,6 +128,9 @@ public struct ZCRXArea: ~Copyable {
   /// A view for stages; valid while this value lives.
   public var memory: AreaMemory { store.memory.memory }
 
+  /// Whether stages may read what lies in the area.
+  var isReadable: Bool { store.memory.isReadable }
+
   /// Whether the kernel can copy into the area what the NIC did not place there.
   var takesCopies: Bool { store.memory.dmabufDescriptor == nil }
 

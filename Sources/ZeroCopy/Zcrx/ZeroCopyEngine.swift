@@ -55,6 +55,9 @@ public struct ZeroCopyEngine: ReceiveEngine, ~Copyable {
     self.area = area
   }
 
+  /// Whether stages may read what lies in the area.
+  public var areaIsReadable: Bool { area.isReadable }
+
   #if DEBUG
     /// What stages still hold, in words; nil when every claim is back.
     public func leaks() -> String? { refill.leaks() }
