@@ -78,8 +78,7 @@ struct DriverTests {
       #expect(throws: NetlinkError.self) { try access.flowRules(of: loopback) },
     ]
     #expect(errors.allSatisfy { $0?.errno == EOPNOTSUPP })
-    let gone = try Link(message: LinkTests.message { _ in })
-    let error = #expect(throws: NetlinkError.self) { try access.driver(of: gone) }
+    let error = #expect(throws: NetlinkError.self) { try access.driver(of: LinkTests.gone()) }
     #expect(error?.errno == ENODEV)
   }
 }

@@ -94,11 +94,10 @@ struct EthtoolLiveTests {
   func words() throws {
     let access = try NICAccess()
     let loopback = try access.link(named: "lo")
-    let gone = try Link(message: LinkTests.message { _ in })
-    let error = #expect(throws: NetlinkError.self) { try access.rings(of: gone) }
+    let error = #expect(throws: NetlinkError.self) { try access.rings(of: LinkTests.gone()) }
     #expect(error?.errno == ENODEV)
     #expect(error?.message?.isEmpty == false)
-    #expect(error?.request == "read the rings of zc0")
+    #expect(error?.request == "read the rings of no-such-link")
     let none = #expect(throws: NetlinkError.self) { try access.rings(of: loopback) }
     #expect(none?.isNotSupported == true)
     // After a refusal the socket goes on.

@@ -17,6 +17,16 @@ struct LinkTests {
       + [0, 0, 0, 0] + writer.bytes
   }
 
+  /// A link that no machine has.
+  static func gone() throws -> Link {
+    var bytes = [UInt8](repeating: 0, count: 16)
+    bytes.replaceSubrange(4..<8, with: littleEndianBytes(of: UInt32(0x7fff_fff0)))
+    var writer = AttributeWriter()
+    writer.add(3, text: "no-such-link")
+    writer.add(4, UInt32(1500))
+    return try Link(message: bytes + writer.bytes)
+  }
+
   @Test("a NIC with an XDP program")
   func nic() throws {
     let message = LinkTests.message(flags: 1 | 1 << 16) {

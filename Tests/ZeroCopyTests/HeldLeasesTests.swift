@@ -7,6 +7,7 @@ import Testing
 import ZeroCopy
 
 /// Holds leases for random times and gives them back in random order.
+@safe
 private struct HoldingStage: Stage, ~Copyable {
   private let held: UnsafeMutablePointer<Held?>
   private var count = 0
@@ -66,12 +67,14 @@ private struct HoldingStage: Stage, ~Copyable {
 
   /// The sender is another process's, in the network namespace at the other end of the wire.
   @Test(
-    .enabled(if: EngineSetup.Kind.queue != nil, "INGEST_TEST_QUEUE names no queue of a NIC"))
+    .enabled(
+      if: EngineSetup.Kind.queue != nil,
+      "needs the guest: INGEST_TEST_QUEUE names no queue of a NIC"))
   func aMillionLeasesOfAQueueComeBack() throws {
-    let port = try #require(unsafe getenv("INGEST_TEST_PORT"), "the port to listen on")
+    let port = unsafe getenv("INGEST_TEST_PORT").flatMap { UInt16(unsafe String(cString: $0)) }
     var at = ik_endpoint()
     at.family = UInt16(AF_INET)
-    at.port = try #require(UInt16(unsafe String(cString: port)))
+    at.port = try #require(port, "INGEST_TEST_PORT is the port to listen on")
     let listener = unsafe ik_listen(&at, 16, 0, 0, nil)
     try #require(listener >= 0)
     var setup = EngineSetup(.zcrx(try #require(EngineSetup.Kind.queue)))

@@ -39,8 +39,8 @@ extension RegistrationCheck {
       let program = xdp.identifier.map { " (program \($0))" } ?? ""
       return .certain(
         .refused, "an XDP program is attached to \(link.name)\(program)",
-        "`ip link set dev \(link.name) \(xdp.mode.keyword) off` detaches it; "
-          + "`bpftool net show dev \(link.name)` tells whose it is")
+        "`ip link set dev \(link.name) \(xdp.mode.keyword) off` detaches it, unless its owner "
+          + "holds it by a BPF link; `bpftool net show dev \(link.name)` tells what it is")
     },
     RegistrationCheck(EOPNOTSUPP) { scene in largeBuffers(scene) },
     RegistrationCheck(EEXIST) { scene in provider(scene) },

@@ -109,13 +109,20 @@ struct RegistrationFinding {
 struct RegistrationScene: Sendable {
   let wish: RegistrationWish
   let host: RegistrationHost
+  /// Nil where there is no such interface, or none is wanted.
   let state: NICState?
 
-  var interface: String { wish.target?.interface ?? "no interface" }
+  init(wish: RegistrationWish, host: RegistrationHost, state: NICState?) {
+    self.wish = wish
+    self.host = host
+    self.state = wish.target == nil ? nil : state
+  }
+
+  var interface: String { wish.target?.interface ?? "" }
   var queueNumber: UInt32 { wish.target?.queue ?? 0 }
-  var link: Link? { wish.target == nil ? nil : state?.link }
+  var link: Link? { state?.link }
   var driver: String? { state?.driver.value?.driver }
-  var queue: Queue? { wish.target == nil ? nil : state?.receiveQueue(queueNumber) }
+  var queue: Queue? { state?.receiveQueue(queueNumber) }
 
   /// "zc0 queue 3"
   var place: String {
