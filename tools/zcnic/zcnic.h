@@ -39,6 +39,7 @@ struct zcnic_rx_stats {
 	u64 alloc_fail;		/* refills that left the ring short */
 	u64 drop_no_buffer;	/* no posted buffer for the packet */
 	u64 drop_no_memory;	/* no skb for the packet */
+	u64 drop_length;	/* longer than the MTU allows */
 	u64 csum_none;
 	u64 csum_unnecessary;
 	u64 csum_bad;		/* wrong, and of no use to the stack */
@@ -66,13 +67,15 @@ struct zcnic_tx_stats {
 struct zcnic_rxmem {
 	struct page_pool *pool;
 	netmem_ref *ring;	/* posted buffers, head..tail */
-	u32 ring_size;
+	u32 ring_size;		/* posted at most */
+	u32 ring_slots;		/* that, rounded up to a power of two */
 	u32 head;
 	u32 tail;
 	u32 buf_len;
 	u32 fill;		/* bytes used of the buffer at head */
 	u32 hds_thresh;
 	bool split;
+	bool unreadable;	/* a provider's memory, not the kernel's */
 };
 
 struct zcnic_rxq {
@@ -87,7 +90,7 @@ struct zcnic_rxq {
 	struct sk_buff *held;	/* waits for its successor; backlog.lock */
 	bool open;		/* backlog.lock */
 
-	struct hrtimer timer;	/* refill retry, delayed packets */
+	struct hrtimer timer;	/* started by the poll alone: refill retry, delays */
 	struct zcnic_rx_stats stats;
 };
 
@@ -96,6 +99,8 @@ enum {
 };
 
 struct zcnic_txq {
+	struct zcnic_port *port;
+	unsigned int index;
 	spinlock_t lock;	/* serialises completions */
 	u32 sent;		/* written under the lock of the netdev queue */
 	u32 done;		/* written under lock */
@@ -105,7 +110,8 @@ struct zcnic_txq {
 /* While a packet is on the wire. Zeroed before zcnic_steer() sees it. */
 struct zcnic_cb {
 	struct zcnic_txq *txq;
-	ktime_t ready;		/* not to be received before */
+	unsigned int bytes;	/* as the queue that sent it counts them */
+	ktime_t ready;		/* not to be received before; 0: at once */
 	u32 hash;		/* zcnic_steer() may fill these two in */
 	enum pkt_hash_types hash_type;
 };
@@ -123,7 +129,7 @@ struct zcnic_rings {
 /* A fault that strikes every nth packet, or once. */
 struct zcnic_fault {
 	u32 nth;		/* 0: never */
-	u32 once;		/* packets until it strikes once; 0: not armed */
+	atomic_t once;		/* packets until it strikes once; 0: not armed */
 	atomic_t seen;
 	atomic64_t hits;
 };
@@ -142,7 +148,7 @@ struct zcnic_faults {
 	u32 fail_errno;
 	atomic64_t fail_mem_alloc_hits;
 	atomic64_t fail_start_hits;
-	atomic64_t link_changes;
+	atomic64_t link_hits;
 	bool link;
 };
 
@@ -177,14 +183,11 @@ void zcnic_steer_exit(struct zcnic_port *port);
  */
 int zcnic_steer(struct zcnic_port *rx, struct sk_buff *skb);
 
-/* zcnic_queue.c: all under the instance lock; on failure nothing has changed */
+/* zcnic_config.c: all under the instance lock; on failure nothing has changed */
 int zcnic_set_channels(struct zcnic_port *port, unsigned int n,
 		       struct netlink_ext_ack *extack);
 int zcnic_set_rings(struct zcnic_port *port, const struct zcnic_rings *rings,
 		    struct netlink_ext_ack *extack);
-int zcnic_open(struct net_device *dev);
-int zcnic_stop(struct net_device *dev);
-extern const struct netdev_queue_mgmt_ops zcnic_queue_mgmt_ops;
 
 /* zcnic_stats.c: the counters of `ethtool -S` and of debugfs */
 unsigned int zcnic_counter_count(struct zcnic_port *port);
