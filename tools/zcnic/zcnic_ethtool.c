@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What ethtool shows of a port and may change. */
 
-#include <linux/log2.h>
-#include <net/netdev_lock.h>
-
 #include "zcnic_steer.h"
 
 static void zcnic_get_drvinfo(struct net_device *dev, struct ethtool_drvinfo *info)
@@ -90,26 +87,15 @@ static int zcnic_set_ringparam(struct net_device *dev, struct ethtool_ringparam 
 			       struct kernel_ethtool_ringparam *kernel_ring,
 			       struct netlink_ext_ack *extack)
 {
-	struct zcnic_port *port = netdev_priv(dev);
-	u32 buf_len = kernel_ring->rx_buf_len;
 	struct zcnic_rings rings = {
 		.rx = ring->rx_pending,
 		.tx = ring->tx_pending,
-		.buf_len = buf_len,
+		.buf_len = kernel_ring->rx_buf_len,
 		.hds_thresh = kernel_ring->hds_thresh,
 		.split = kernel_ring->tcp_data_split == ETHTOOL_TCP_DATA_SPLIT_ENABLED,
 	};
 
-	if (rings.rx < ZCNIC_RING_MIN || rings.tx < ZCNIC_RING_MIN) {
-		NL_SET_ERR_MSG_FMT_MOD(extack, "a ring has at least %u entries", ZCNIC_RING_MIN);
-		return -EINVAL;
-	}
-	if (buf_len < ZCNIC_BUF_LEN_MIN || buf_len > ZCNIC_BUF_LEN_MAX || !is_power_of_2(buf_len)) {
-		NL_SET_ERR_MSG_FMT_MOD(extack, "rx-buf-len is a power of two from %lu to %u",
-				       ZCNIC_BUF_LEN_MIN, ZCNIC_BUF_LEN_MAX);
-		return -ERANGE;
-	}
-	return zcnic_set_rings(port, &rings, extack);
+	return zcnic_set_rings(netdev_priv(dev), &rings, extack);
 }
 
 static int zcnic_get_sset_count(struct net_device *dev, int set)

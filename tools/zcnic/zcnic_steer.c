@@ -19,7 +19,7 @@ static __be32 zcnic_ports(const struct sk_buff *skb, int offset)
 	return ports ? *ports : 0;
 }
 
-static void zcnic_parse_ip4(const struct sk_buff *skb, int offset, struct zcnic_flow *flow)
+static void zcnic_classify_ip4(const struct sk_buff *skb, int offset, struct zcnic_flow *flow)
 {
 	struct iphdr buffer;
 	const struct iphdr *ip = skb_header_pointer(skb, offset, sizeof(buffer), &buffer);
@@ -41,7 +41,7 @@ static void zcnic_parse_ip4(const struct sk_buff *skb, int offset, struct zcnic_
 		flow->type = UDP_V4_FLOW;
 }
 
-static void zcnic_parse_ip6(const struct sk_buff *skb, int offset, struct zcnic_flow *flow)
+static void zcnic_classify_ip6(const struct sk_buff *skb, int offset, struct zcnic_flow *flow)
 {
 	struct ipv6hdr buffer;
 	const struct ipv6hdr *ip = skb_header_pointer(skb, offset, sizeof(buffer), &buffer);
@@ -68,7 +68,7 @@ static void zcnic_parse_ip6(const struct sk_buff *skb, int offset, struct zcnic_
 }
 
 /* Looks behind up to two VLAN tags, as the parsers of real devices do. */
-static void zcnic_parse(const struct sk_buff *skb, struct zcnic_flow *flow)
+static void zcnic_classify(const struct sk_buff *skb, struct zcnic_flow *flow)
 {
 	int offset = offsetof(struct ethhdr, h_proto), tags;
 	const __be16 *type;
@@ -82,9 +82,9 @@ static void zcnic_parse(const struct sk_buff *skb, struct zcnic_flow *flow)
 		if (eth_type_vlan(*type))
 			continue;
 		if (*type == htons(ETH_P_IP))
-			zcnic_parse_ip4(skb, offset + sizeof(buffer), flow);
+			zcnic_classify_ip4(skb, offset + sizeof(buffer), flow);
 		else if (*type == htons(ETH_P_IPV6))
-			zcnic_parse_ip6(skb, offset + sizeof(buffer), flow);
+			zcnic_classify_ip6(skb, offset + sizeof(buffer), flow);
 		return;
 	}
 }
@@ -97,7 +97,7 @@ int zcnic_steer(struct zcnic_port *rx, struct sk_buff *skb)
 	struct zcnic_flow flow;
 	unsigned int queue;
 
-	zcnic_parse(skb, &flow);
+	zcnic_classify(skb, &flow);
 	if (rx->dev->features & NETIF_F_NTUPLE)
 		rule = zcnic_rule_match(steering, &flow);
 	if (rule && rule->fs.ring_cookie == RX_CLS_FLOW_DISC)
