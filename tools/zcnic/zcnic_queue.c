@@ -30,6 +30,10 @@ int zcnic_mem_alloc(struct zcnic_port *port, unsigned int index, struct zcnic_rx
 	struct netdev_queue_config qcfg;
 
 	netdev_queue_config(port->dev, index, &qcfg);
+	/* A provider that asks for no size means pages, whatever rx-buf-len is. */
+	if (netif_rxq_has_unreadable_mp(port->dev, index) &&
+	    !__netif_get_rx_queue(port->dev, index)->mp_params.rx_page_size)
+		qcfg.rx_page_size = PAGE_SIZE;
 	params.order = get_order(qcfg.rx_page_size);
 	params.max_len = qcfg.rx_page_size;
 	if (rings->split)

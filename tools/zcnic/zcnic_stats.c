@@ -12,7 +12,7 @@ struct zcnic_counter {
 
 #define ZCNIC_RX(field)		{ #field, offsetof(struct zcnic_rx_stats, field) }
 #define ZCNIC_TX(field)		{ #field, offsetof(struct zcnic_tx_stats, field) }
-#define ZCNIC_FAULT(fault)	{ "fault_" #fault, offsetof(struct zcnic_port, faults.fault) }
+#define ZCNIC_FAULT(name, hits)	{ "fault_" #name, offsetof(struct zcnic_port, faults.hits) }
 
 static const struct zcnic_counter zcnic_rx_counters[] = {
 	ZCNIC_RX(packets), ZCNIC_RX(bytes), ZCNIC_RX(split), ZCNIC_RX(nosplit), ZCNIC_RX(linear),
@@ -31,9 +31,11 @@ static const struct zcnic_counter zcnic_tx_counters[] = {
 static const struct zcnic_counter zcnic_port_counters[] = {
 	{ "rule_drops", offsetof(struct zcnic_port, rule_drops) },
 	{ "closed_drops", offsetof(struct zcnic_port, closed_drops) },
-	ZCNIC_FAULT(drop.hits), ZCNIC_FAULT(corrupt.hits), ZCNIC_FAULT(unsplit.hits),
-	ZCNIC_FAULT(delay.hits), ZCNIC_FAULT(reorder.hits), ZCNIC_FAULT(exhaust_hits),
-	ZCNIC_FAULT(fail_mem_alloc_hits), ZCNIC_FAULT(fail_start_hits), ZCNIC_FAULT(link_hits),
+	ZCNIC_FAULT(drop, drop.hits), ZCNIC_FAULT(corrupt, corrupt.hits),
+	ZCNIC_FAULT(unsplit, unsplit.hits), ZCNIC_FAULT(delay, delay.hits),
+	ZCNIC_FAULT(reorder, reorder.hits), ZCNIC_FAULT(exhaust, exhaust_hits),
+	ZCNIC_FAULT(fail_mem_alloc, fail_mem_alloc_hits),
+	ZCNIC_FAULT(fail_start, fail_start_hits), ZCNIC_FAULT(link, link_hits),
 };
 
 unsigned int zcnic_counter_count(struct zcnic_port *port)
