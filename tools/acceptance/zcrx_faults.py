@@ -123,7 +123,8 @@ def zcrx_faults_steering_changes_midway():
         place.ethtool("-X", "equal", 2)
         place.steer(PORT, queue=2)
         with place.receiver("--parse", "raw", "--connections", 1, queue="2,3") as receiver:
-            sender = place.run(place.TX, [sys.executable, "-c", SLOW_SENDER, place.RX_ADDRESS, PORT])
+            sender = place.run(
+                place.TX, [sys.executable, "-c", SLOW_SENDER, place.RX_ADDRESS, PORT])
             wait_until(lambda: place.queue_counters([2])["split"] > 20, 60, "traffic on queue 2")
             place.unsteer()
             place.steer(PORT, queue=3)

@@ -69,7 +69,8 @@ def suite(place, pattern, **variables):
 def verdict(process):
     """What a suite said at its end; nothing of it may have failed or been skipped."""
     text = process.communicate(timeout=PATIENCE * 3)[0]
-    telling = [line for line in text.splitlines() if "recorded an issue" in line or "skipped" in line]
+    telling = [line for line in text.splitlines()
+               if "recorded an issue" in line or "skipped" in line]
     equal(process.returncode, 0, f"exit code of the tests: {telling[:3] or text[-300:]}")
     require(not telling, f"{telling[:3]}")
     return [line for line in text.splitlines() if "Test run with" in line][-1].strip()[-60:]

@@ -1,4 +1,4 @@
-"""Zero-copy receive along each axis: memory, buffer length, family, connections, queues, senders."""
+"""Zero-copy receive by memory, buffer length, family, connections, queues and senders."""
 import os
 import socket
 import subprocess

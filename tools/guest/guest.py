@@ -3,6 +3,7 @@
 import os
 import platform
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -10,7 +11,7 @@ import time
 import nicmodule
 import trixie
 import verdict
-from machine import Machine
+from machine import EMULATOR, Machine
 from store import GuestError, Store, say
 
 ROOT = nicmodule.ROOT
@@ -53,6 +54,8 @@ def check_place():
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise GuestError(f"the guest is emulated on x86_64 Linux; this is {platform.system()} on "
                          f"{platform.machine()}", 3)
+    if not shutil.which(EMULATOR):
+        raise GuestError(f"{EMULATOR} is missing; install it with: tools/install --guest", 3)
 
 
 def visible(folder):
@@ -99,7 +102,7 @@ def describe(options, parts):
             "shared": sorted({visible(folder) for folder in shared}), "limits": limits,
             "umask": umask, "overlay": parts.overlay(), "modules": parts.modules,
             "module": parts.module, "insmod": parts.tool("insmod"), "sysctl": settings,
-            "host": platform.node()}
+            "cpus": options.cpus, "host": platform.node()}
 
 
 def new_logs():
@@ -126,7 +129,7 @@ class Session:
 
     def __init__(self, options, parts, logs):
         self.options, self.logs = options, logs
-        self.machine = Machine(options, parts.kernel, logs)
+        self.machine = Machine(options, parts, logs)
         self.job = describe(options, parts)
         self.started = False
         self.interrupted = None
@@ -157,7 +160,7 @@ class Session:
                     say(f"the command starts, {detail['uptime']:.1f} s after the kernel")
             elif what == "interrupt" and self.started and not self.interrupted:
                 self.interrupted = detail
-                machine.signal(detail)
+                machine.post({"signal": detail})
                 until = min(until, time.monotonic() + GRACE)
             elif what == "interrupt":
                 say("interrupted: the guest was ended")

@@ -8,29 +8,20 @@ import ctypes
 import json
 import os
 import queue
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 
-from store import GuestError, say
+from store import say
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PORTS = ("control", "stdout", "stderr", "kernel")
-# Where distributions put it; the first is qemu's own of old, the others the one that replaced it.
-VIRTIOFSD = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd")
+EMULATOR = "qemu-system-x86_64"
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 CHUNK = 1 << 16
-
-
-def find(program, *places):
-    for place in (*places, shutil.which(program)):
-        if place and os.access(place, os.X_OK):
-            return place
-    raise GuestError(f"{program} is missing; tools/install --guest installs what is needed", 3)
 
 
 def die_with_parent():
@@ -44,11 +35,19 @@ def spawn(command, passed, output):
                             pass_fds=passed, start_new_session=True, preexec_fn=die_with_parent)
 
 
+def receive(port):
+    """What comes next; nothing once the emulator is gone."""
+    try:
+        return port.recv(CHUNK)
+    except ConnectionResetError:
+        return b""
+
+
 class Machine:
     """One guest, from power-on to its end."""
 
-    def __init__(self, settings, kernel, logs):
-        self.settings, self.kernel, self.logs = settings, kernel, logs
+    def __init__(self, settings, parts, logs):
+        self.settings, self.parts, self.logs = settings, parts, logs
         # A simple one, for signal handlers put into it.
         self.events = queue.SimpleQueue()
         self.received = dict.fromkeys(PORTS, 0)
@@ -59,18 +58,13 @@ class Machine:
 
     def share_files(self):
         """virtiofsd on the host's root; the descriptor that qemu talks to it through."""
-        program = find("virtiofsd", *VIRTIOFSD)
         listening = socket.socket(socket.AF_UNIX)
         listening.bind("")  # an abstract address that the kernel chooses
         listening.listen(1)
-        if program == VIRTIOFSD[0]:
-            options = ["-o", "source=/", "-o", "cache=always", "-o", "sandbox=chroot"]
-        else:
-            options = ["--shared-dir", "/", "--cache", "always", "--sandbox",
-                       "chroot" if os.geteuid() == 0 else "none"]
-        command = [program, f"--fd={listening.fileno()}", *options]
-        if os.geteuid() != 0 and program == VIRTIOFSD[0]:
-            command = ["unshare", "--user", "--map-root-user", "--", *command]
+        # Cached for good: it makes reading three times as fast as asking again each second. Mount
+        # points of the host are not announced, for the layer above would stop at them.
+        command = [self.parts.tool("virtiofsd"), f"--fd={listening.fileno()}", "--shared-dir", "/",
+                   "--cache", "always", "--sandbox", "none", "--no-announce-submounts"]
         with open(self.logs + ".files.log", "wb") as log:
             self.processes.append(spawn(command, [listening.fileno()], log))
         connected = socket.socket(socket.AF_UNIX)
@@ -83,16 +77,17 @@ class Machine:
         accelerator = "tcg,thread=multi"
         words = ["console=ttyS0", "rootfstype=virtiofs", "root=host", "rw", "panic=-1",
                  "oops=panic", f"loglevel={7 if chosen.verbose else 5}", "ingest-guest",
-                 # The second emulated CPU may be late; that is no reason to distrust the clock,
-                 # and to patch code while that CPU runs it.
-                 "tsc=reliable", "clocksource=tsc", *chosen.append]
+                 # An emulated CPU that runs code while another patches it may die of it. So the
+                 # others come up last; and that one is late is no reason to distrust the clock
+                 # and to patch more.
+                 "maxcpus=1", "tsc=reliable", "clocksource=tsc", *chosen.append]
         counted = []
         if chosen.icount:
             accelerator = "tcg,thread=single"
             counted = ["-icount", "shift=0,sleep=off"]
             words.append("nokaslr")
         command = [
-            find("qemu-system-x86_64"), "-nodefaults", "-no-user-config", "-display", "none",
+            EMULATOR, "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", "-machine", "q35,memory-backend=memory", "-accel", accelerator, *counted,
             "-cpu", "max", "-smp", str(chosen.cpus), "-m", chosen.memory,
             # Shared, because virtiofsd puts file contents straight into the guest's memory.
@@ -106,7 +101,7 @@ class Machine:
                         "-device", f"virtserialport,chardev={name},name=ingest.{name}"]
         python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
         init = [f'init="{python}"', "--", "-I", "-S", f'"{os.path.join(HERE, "init.py")}"']
-        return command + ["-kernel", self.kernel, "-append", " ".join(words + init)]
+        return command + ["-kernel", self.parts.kernel, "-append", " ".join(words + init)]
 
     def start(self, job):
         """Powers the machine on; the job waits in its port until process 1 reads it."""
@@ -131,7 +126,7 @@ class Machine:
             self.thread(self.carry, name, ours[name], sink)
         self.thread(self.listen)
         self.thread(self.await_end)
-        self.thread(self.control.sendall, json.dumps(job).encode() + b"\n")
+        self.thread(self.post, job)
 
     def thread(self, body, *arguments):
         threading.Thread(target=body, args=arguments, daemon=True).start()
@@ -140,7 +135,7 @@ class Machine:
 
     def carry(self, name, port, sink):
         """What comes through a port, to where it belongs, as it comes."""
-        while data := port.recv(CHUNK):
+        while data := receive(port):
             view = memoryview(data)
             try:
                 while view:
@@ -154,9 +149,12 @@ class Machine:
 
     def listen(self):
         """Messages of process 1."""
-        for line in self.control.makefile("rb"):
-            message = json.loads(line)
-            self.events.put((message.pop("event"), message))
+        rest = b""
+        while data := receive(self.control):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                message = json.loads(line)
+                self.events.put((message.pop("event"), message))
 
     def await_end(self):
         self.events.put(("gone", self.qemu.wait()))
@@ -170,12 +168,12 @@ class Machine:
         except queue.Empty:
             return "late", None
 
-    def signal(self, number):
-        """Has process 1 send a signal to the command."""
+    def post(self, message):
+        """Has process 1 do something: the job first, {"signal": N} for the command later."""
         try:
-            self.control.sendall(json.dumps({"signal": number}).encode() + b"\n")
+            self.control.sendall(json.dumps(message).encode() + b"\n")
         except OSError:
-            pass
+            pass  # the emulator is gone, as await_end says
 
     def await_output(self, sent, seconds):
         """Waits until all has arrived that process 1 says it sent."""

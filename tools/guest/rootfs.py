@@ -83,6 +83,9 @@ def settle(job):
     up = struct.pack("16sh14x", b"lo", 0x1)  # IFF_UP
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, 0x8914, up)  # SIOCSIFFLAGS
+    # The kernel starts on one CPU, so that no other runs code that it patches meanwhile.
+    for number in range(1, job["cpus"]):
+        write(f"/sys/devices/system/cpu/cpu{number}/online", "1")
     for path, text in job["sysctl"].items():
         write("/proc/sys/" + path, text)
     if job["module"]:

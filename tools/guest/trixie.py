@@ -23,12 +23,14 @@ PACKAGES = (
     "ethtool", "iproute2",
     # Loads the modules, which are compressed.
     "kmod", "liblzma5",
+    # Shares this machine's files with the guest; that of older emulators would need root.
+    "virtiofsd",
     "base-files")
 # Of no use in a tree that nobody boots from.
 LEFT_OUT = ("./usr/share/doc", "./usr/share/man", "./usr/share/locale", "./usr/share/info",
             "./usr/share/zoneinfo")
 TOOLS = ("ethtool", "ip", "tc", "ss", "bridge",
-         "modprobe", "insmod", "rmmod", "lsmod", "modinfo", "depmod")
+         "modprobe", "insmod", "rmmod", "lsmod", "modinfo", "depmod", "virtiofsd")
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 MIRROR = "INGEST_DEBIAN_MIRROR"
 
@@ -168,8 +170,8 @@ def unpack(archives, folder):
     os.symlink("mawk", os.path.join(folder, "usr/bin/awk"))
     os.makedirs(os.path.join(folder, "tools"))
     for tool in TOOLS:
-        program = next(path for path in ("/usr/sbin/" + tool, "/usr/bin/" + tool)
-                       if os.path.lexists(folder + path))
+        places = (f"/usr/{place}/{tool}" for place in ("sbin", "bin", "libexec"))
+        program = next(path for path in places if os.path.lexists(folder + path))
         wrapper = os.path.join(folder, "tools", tool)
         with open(wrapper, "w") as out:
             out.write(WRAPPER.format(program=program))
