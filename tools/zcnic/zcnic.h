@@ -83,6 +83,7 @@ struct zcnic_rxq {
 	unsigned int index;
 	struct napi_struct napi;
 	struct zcnic_rxmem mem;
+	bool running;		/* mem is there and NAPI enabled */
 	unsigned long state;	/* ZCNIC_RXQ_* */
 
 	/* The wire: what the peer sent and this queue has not yet taken. */

@@ -68,6 +68,17 @@ static void zcnic_parse_ipv6(struct sk_buff *skb, struct zcnic_frame *frame, u32
 		zcnic_parse_tcp(skb, frame, end);
 }
 
+/* So much that headers are in it, and the checksum that is to be filled in. */
+static u32 zcnic_linear(struct sk_buff *skb)
+{
+	u32 len = ZCNIC_LINEAR;
+
+	if (skb->ip_summed == CHECKSUM_PARTIAL)
+		len = max(len, skb_checksum_start_offset(skb) + skb->csum_offset + 2U);
+	len = min(len, skb->len);
+	return pskb_may_pull(skb, len) ? len : skb_headlen(skb);
+}
+
 /**
  * zcnic_parse() - find the headers of a packet
  * @skb:	packet with data at the Ethernet header; may be pulled from
@@ -97,7 +108,7 @@ void zcnic_parse(struct sk_buff *skb, struct zcnic_frame *frame)
 		zcnic_parse_ipv6(skb, frame, off);
 
 	if (!frame->tcp) {
-		frame->hlen = min3(skb->len, skb_headlen(skb), ZCNIC_LINEAR);
+		frame->hlen = zcnic_linear(skb);
 		frame->payload = skb->len - frame->hlen;
 	}
 }

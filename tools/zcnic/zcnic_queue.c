@@ -76,15 +76,21 @@ void zcnic_rxq_attach(struct zcnic_rxq *rxq)
 	netif_queue_set_napi(dev, rxq->index, NETDEV_QUEUE_TYPE_TX, &rxq->napi);
 }
 
-/* The queue is halted. No packet will find its way to it before it is attached. */
+static void zcnic_rxq_open(struct zcnic_rxq *rxq, bool open)
+{
+	spin_lock_bh(&rxq->backlog.lock);
+	rxq->open = open;
+	spin_unlock_bh(&rxq->backlog.lock);
+	if (!open)
+		zcnic_purge(rxq);
+}
+
+/* The queue is halted. No packet will find its way to it before it runs again. */
 void zcnic_rxq_detach(struct zcnic_rxq *rxq)
 {
 	struct net_device *dev = rxq->port->dev;
 
-	spin_lock_bh(&rxq->backlog.lock);
-	rxq->open = false;
-	spin_unlock_bh(&rxq->backlog.lock);
-	zcnic_purge(rxq);
+	zcnic_rxq_open(rxq, false);
 	netif_queue_set_napi(dev, rxq->index, NETDEV_QUEUE_TYPE_RX, NULL);
 	netif_queue_set_napi(dev, rxq->index, NETDEV_QUEUE_TYPE_TX, NULL);
 	netif_napi_del_locked(&rxq->napi);
@@ -96,10 +102,8 @@ void zcnic_rxq_run(struct zcnic_rxq *rxq, const struct zcnic_rxmem *mem)
 	page_pool_enable_direct_recycling(rxq->mem.pool, &rxq->napi);
 	zcnic_refill(rxq, GFP_KERNEL | __GFP_NOWARN);
 	napi_enable_locked(&rxq->napi);
-
-	spin_lock_bh(&rxq->backlog.lock);
-	rxq->open = true;
-	spin_unlock_bh(&rxq->backlog.lock);
+	rxq->running = true;
+	zcnic_rxq_open(rxq, true);
 	/* Packets may have come meanwhile, and the ring may be short. */
 	local_bh_disable();
 	napi_schedule(&rxq->napi);
@@ -109,6 +113,12 @@ void zcnic_rxq_run(struct zcnic_rxq *rxq, const struct zcnic_rxmem *mem)
 /* Packets wait on the wire until the queue runs again, or is detached. */
 void zcnic_rxq_halt(struct zcnic_rxq *rxq, struct zcnic_rxmem *mem)
 {
+	memset(mem, 0, sizeof(*mem));
+	/* It is not where its last start failed, and no other came after it. */
+	if (!rxq->running)
+		return;
+
+	rxq->running = false;
 	clear_bit(ZCNIC_RXQ_IRQ, &rxq->state);
 	napi_disable_locked(&rxq->napi);
 	hrtimer_cancel(&rxq->timer);
@@ -141,8 +151,10 @@ static int zcnic_queue_start(struct net_device *dev, struct netdev_queue_config 
 	int err;
 
 	err = zcnic_fault_errno(port, &faults->fail_start, &faults->fail_start_hits);
-	if (err)
+	if (err) {
+		zcnic_rxq_open(&port->rxq[index], false);
 		return err;
+	}
 
 	zcnic_rxq_run(&port->rxq[index], mem);
 	port->rxq[index].stats.restarts++;
