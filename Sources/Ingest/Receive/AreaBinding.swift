@@ -18,26 +18,29 @@ struct AreaBinding {
 
   /// To be called on the thread that owns the ring. `queue` is nil for a device-less instance.
   func bind(_ ring: borrowing Ring, queue: UInt32?) throws(IngestError) -> ZCRXArea {
-    var refusals: [String] = []
-    for length in plan.bufferLengths {
+    var bound: ZCRXArea?
+    let trial = try BufferLengthTrial.run(
+      plan.bufferLengths, contiguousBytes: configuration.memory.areaKind.contiguousBytes
+    ) { length throws(IngestError) in
       let layout = try configuration.layout(bufferLength: length, plan)
       let result = attempt(ring, layout, queue: queue)
       switch consume result {
       case .bound(let area):
-        if !refusals.isEmpty {
-          remark("buffers of \(length) bytes: " + refusals.joined(separator: ", "))
-        }
-        return area
+        bound = consume area
+        return 0
+      case .refused(let errno): return errno
       case .failed(let error): throw error
-      case .refused(let errno):
-        let depends = [EINVAL, ERANGE, EOPNOTSUPP].contains(errno)
-        guard depends, length > Int(getpagesize()), plan.bufferLengths.count > 1 else {
-          throw explain(errno, queue: queue, layout)
-        }
-        refusals.append("\(length) refused (\(unsafe String(cString: strerror(errno))))")
       }
     }
-    throw IngestError(.failed, "there is no buffer length to try")
+    if let area = bound.take() {
+      if let text = trial.remark { remark(text) }
+      return area
+    }
+    guard let last = trial.attempts.last else {
+      throw IngestError(.failed, "there is no buffer length to try")
+    }
+    throw explain(
+      last.errno, queue: queue, try configuration.layout(bufferLength: last.length, plan))
   }
 
   private enum Attempt: ~Copyable {

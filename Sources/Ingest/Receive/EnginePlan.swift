@@ -25,8 +25,6 @@ struct EnginePlan: Sendable {
   /// Area of the other engines, per ring.
   static let zeroCopyArea = 64 << 20
   static let devicelessArea = 16 << 20
-  /// Tried in this order where none is given: the longer, the fewer completions.
-  static let bufferLengths = [64 << 10, 32 << 10, 16 << 10, 8 << 10, 4 << 10]
 
   init(_ configuration: ReceiveConfiguration) throws(IngestError) {
     var remark: String?
@@ -58,8 +56,7 @@ struct EnginePlan: Sendable {
       bufferLengths = [configuration.buffer == 0 ? Int(getpagesize()) : configuration.buffer]
     case .zeroCopy(_, let queues):
       threads = max(configuration.threads, queues.count)
-      bufferLengths =
-        configuration.buffer == 0 ? EnginePlan.lengths(for: configuration) : [configuration.buffer]
+      bufferLengths = EnginePlan.lengths(for: configuration)
       guard threads % queues.count == 0 else {
         throw IngestError(
           .usage, "--threads \(threads) cannot be spread evenly over \(queues.count) queues",
@@ -69,12 +66,12 @@ struct EnginePlan: Sendable {
   }
 
   /// Lengths worth trying: those that leave the area enough buffers to be one, and that its memory
-  /// can hold, which is a page for base pages. A page is tried in any case.
+  /// can hold, which is a page for base pages. A page is tried in any case, unless one was given.
   private static func lengths(for configuration: ReceiveConfiguration) -> [Int] {
-    let page = Int(getpagesize())
-    if configuration.memory == .pages { return [page] }
+    let fixed: Int? = configuration.buffer == 0 ? nil : configuration.buffer
+    if fixed == nil && configuration.memory == .pages { return [BufferLengthTrial.pageSize] }
     let area = configuration.area == 0 ? EnginePlan.zeroCopyArea : configuration.area
-    return bufferLengths.filter { $0 * 16 <= area || $0 == page }
+    return BufferLengthTrial.candidates(areaBytes: area, fixed: fixed)
   }
 
   private static func refuseQueues(

@@ -30,4 +30,14 @@ public enum AreaMemoryKind: Equatable, Sendable {
     case .udmabuf, .dmaHeap, .dmabuf: true
     }
   }
+
+  /// How long the physically contiguous pieces are that it is made of, where that is known.
+  public var contiguousBytes: Int {
+    switch self {
+    case .pages, .udmabuf, .dmaHeap, .dmabuf: MappedMemory.pageSize
+    case .thp: TransparentPages.size
+    case .huge2m: 2 << 20
+    case .huge1g: 1 << 30
+    }
+  }
 }
