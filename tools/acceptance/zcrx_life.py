@@ -9,7 +9,7 @@ from harness import ROOT, check, equal, require
 from zcrx_port import MIB, PATIENCE, PORT, Place, bound_pools, transfer, wait_until
 
 TESTS = os.environ.get(
-    "INGEST_TESTS", os.path.join(ROOT, ".build/guest/release/ingestPackageTests.xctest"))
+    "INGEST_TESTS", os.path.join(ROOT, ".build/checked/release/ingestPackageTests.xctest"))
 
 ENDLESS_SENDER = """
 import socket, sys
@@ -91,6 +91,12 @@ def zcrx_a_million_completions_with_leases_held_at_random():
                    f"in-flight buffers back at {before}")
         place.ethtool("-K", "rx-gro-hw", "on")
         return said
+
+
+@check
+def zcrx_the_tests_of_NIC_settings():
+    with Place(queue=3) as place:
+        return verdict(suite(place, "NICControlTests"))
 
 
 @check

@@ -15,6 +15,8 @@ import lab  # noqa: E402  (its path is set above)
 import pools  # noqa: E402
 
 PORT = 5301
+# include/uapi/linux/netdev.h
+NETDEV_A_PAGE_POOL_IO_URING = 8
 MIB = 1 << 20
 # The emulated CPUs are slow, and CI runs other work beside them.
 PATIENCE = 240
@@ -90,7 +92,7 @@ class Place(lab.Lab):
 
     def pool_buffers(self):
         """Buffers that page pools of the receiving port have out."""
-        return sum(pool.get("inflight", 0) for pool in pools.everywhere())
+        return sum(pools.number(pool, pools.INFLIGHT) for pool in pools.everywhere())
 
     def queue_counters(self, queues):
         """The NIC's own counters, summed over receive queues."""
@@ -104,7 +106,7 @@ class Place(lab.Lab):
 
 def bound_pools():
     """Page pools whose buffers are an io_uring's."""
-    return [pool for pool in pools.everywhere() if "io_uring" in pool]
+    return [pool for pool in pools.everywhere() if NETDEV_A_PAGE_POOL_IO_URING in pool]
 
 
 def wait_until(condition, seconds, what):

@@ -34,6 +34,9 @@ struct AreaBinding {
     }
     if let area = bound.take() {
       if let text = trial.remark { remark(text) }
+      let sum = plan.sizing(configuration, bufferLength: Int(area.layout.bufferSize))
+      remark(sum.spelled)
+      for warning in sum.warnings { remark(warning) }
       return area
     }
     guard let last = trial.attempts.last else {

@@ -9,6 +9,8 @@ struct EnginePlan: Sendable {
   let threads: Int
   /// Buffer lengths to try, longest first; one for the engines that can have any.
   let bufferLengths: [Int]
+  /// Buffers that the NIC keeps posted for a queue.
+  let ringBuffers: Int
   /// Why a better engine was not taken.
   let remark: String?
 
@@ -18,13 +20,6 @@ struct EnginePlan: Sendable {
     case zeroCopy(interface: UInt32, queues: [UInt32])
     case deviceless
   }
-
-  /// Area and buffer of the copy engine.
-  static let copyArea = 8 << 20
-  static let copyBuffer = 64 << 10
-  /// Area of the other engines, per ring.
-  static let zeroCopyArea = 64 << 20
-  static let devicelessArea = 16 << 20
 
   init(_ configuration: ReceiveConfiguration) throws(IngestError) {
     var remark: String?
@@ -46,6 +41,11 @@ struct EnginePlan: Sendable {
       engine = try EnginePlan.zeroCopy(configuration)
     }
     self.remark = remark
+    if case .zeroCopy = engine, let ifname = configuration.ifname {
+      ringBuffers = EnginePlan.ringBuffers(of: ifname)
+    } else {
+      ringBuffers = 0
+    }
     switch engine {
     case .copy:
       threads = configuration.threads
@@ -70,7 +70,7 @@ struct EnginePlan: Sendable {
   private static func lengths(for configuration: ReceiveConfiguration) -> [Int] {
     let fixed: Int? = configuration.buffer == 0 ? nil : configuration.buffer
     if fixed == nil && configuration.memory == .pages { return [BufferLengthTrial.pageSize] }
-    let area = configuration.area == 0 ? EnginePlan.zeroCopyArea : configuration.area
+    let area = configuration.area == 0 ? AreaLayout.limit : configuration.area
     return BufferLengthTrial.candidates(areaBytes: area, fixed: fixed)
   }
 
@@ -118,32 +118,5 @@ struct EnginePlan: Sendable {
   /// Areas in all: rings that share a queue share its area.
   var areas: Int {
     if case .zeroCopy(_, let queues) = engine { queues.count } else { threads }
-  }
-
-  /// Bytes of area per ring.
-  func area(_ configuration: ReceiveConfiguration) -> Int {
-    if configuration.area != 0 { return configuration.area }
-    switch engine {
-    case .copy: return EnginePlan.copyArea
-    case .deviceless: return EnginePlan.devicelessArea
-    case .zeroCopy: return EnginePlan.zeroCopyArea
-    }
-  }
-
-  struct RingSizes: Sendable {
-    var refill: UInt32
-    var completions: UInt32
-  }
-
-  /// A refill entry for every completion that may be out, and a completion for every buffer.
-  func ringSizes(_ configuration: ReceiveConfiguration, _ layout: AreaLayout) -> RingSizes {
-    let page = UInt64(getpagesize())
-    let pages = max(UInt64(layout.byteCount) / page, 1)
-    let wanted = UInt32(min(max(pages, 1024), 32768))
-    let entries = 1 << (32 - (wanted - 1).leadingZeroBitCount)
-    return RingSizes(
-      refill: configuration.refill == 0 ? UInt32(entries) : UInt32(configuration.refill),
-      completions: configuration.completions == 0
-        ? UInt32(entries) : UInt32(configuration.completions))
   }
 }

@@ -25,8 +25,7 @@ extension QueueThread {
   /// A ring of its own, bound to this thread's interface queue or to a share of it.
   @usableFromInline
   func makeZeroCopyEngine() throws(IngestError) -> ZeroCopyEngine {
-    let layout = try configuration.layout(bufferLength: plan.bufferLengths[0], plan)
-    let sizes = plan.ringSizes(configuration, layout)
+    let sizes = plan.ringSizes(configuration)
     let seat = plan.queue(of: index).flatMap { place in
       exchange.map { ExchangeSeat($0, queue: place.queue) }
     }

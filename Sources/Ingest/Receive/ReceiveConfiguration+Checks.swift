@@ -30,7 +30,7 @@ extension ReceiveConfiguration {
 
   /// The area's shape with buffers of this length.
   func layout(bufferLength: Int, _ plan: EnginePlan) throws(IngestError) -> AreaLayout {
-    let area = plan.area(self)
+    let area = plan.area(self, bufferLength: bufferLength)
     guard area >= bufferLength, area <= AreaLayout.limit,
       let layout = AreaLayout(bufferSize: bufferLength, bufferCount: area / bufferLength)
     else {
