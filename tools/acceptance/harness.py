@@ -101,7 +101,7 @@ class Receiver:
                 self.changed.notify_all()
 
     def _wait_for_port(self):
-        start = self.wait_event("start", 20)
+        start = self.wait_event("start", 90 if self.command[0] == "ip" else 20)
         if start is None or not start["listening"]:
             code = self.process.poll()
             raise Failed(f"ingest did not start (exit {code}): {' '.join(self.text)}")

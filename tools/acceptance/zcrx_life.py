@@ -1,12 +1,16 @@
 """Binding and letting go: after a kill, again and again, with leases held, inside a container."""
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 
-from harness import ROOT, check, equal, require
-from zcrx_port import MIB, PATIENCE, PORT, Place, bound_pools, transfer, wait_until
+from harness import ROOT, Receiver, check, equal, require, send
+from zcrx_port import MIB, PATIENCE, PORT, Place, bound_pools, rate, wait_until
+
+import genetlink  # noqa: I100  (zcrx_port sets the path)
+import lab
 
 TESTS = os.environ.get(
     "INGEST_TESTS", os.path.join(ROOT, ".build/checked/release/ingestPackageTests.xctest"))
@@ -54,6 +58,68 @@ def zcrx_twenty_starts_in_a_row():
                 equal(receiver.finish(PATIENCE), 0, "exit code")
                 equal(receiver.counters["copiedBytes"], 0, "copied bytes")
         wait_until(lambda: not bound_pools(), 10, "page pools gone")
+
+
+# include/uapi/linux/netdev.h
+NETDEV_CMD_QUEUE_CREATE = 16
+QUEUE_ID, QUEUE_IFINDEX, QUEUE_TYPE, QUEUE_LEASE = 1, 2, 3, 8
+LEASE_IFINDEX, LEASE_QUEUE, LEASE_NETNS_ID = 1, 2, 3
+
+
+def lease_queue(container, device, place, queue):
+    """A queue of the container's device that stands for one of the NIC's."""
+    def index(namespace, name):
+        with genetlink.inside(namespace):
+            return socket.if_nametoindex(name)
+
+    def nest(kind, *parts):
+        return genetlink.attribute(kind | genetlink.NLA_F_NESTED, b"".join(parts))
+
+    lab.call(["ip", "-n", container, "netns", "set", place.RX, "0"])
+    lease = nest(QUEUE_LEASE,
+                 genetlink.attribute(LEASE_IFINDEX, index(place.RX, place.DEVICE)),
+                 nest(LEASE_QUEUE, genetlink.attribute(QUEUE_ID, queue),
+                      genetlink.attribute(QUEUE_TYPE, 0)),
+                 genetlink.attribute(LEASE_NETNS_ID, 0))
+    wanted = index(container, device)
+    with genetlink.inside(container), genetlink.Channel("netdev") as channel:
+        channel.do(NETDEV_CMD_QUEUE_CREATE, genetlink.attribute(QUEUE_IFINDEX, wanted)
+                   + genetlink.attribute(QUEUE_TYPE, 0) + lease)
+
+
+@check
+def zcrx_in_a_container_by_a_leased_queue():
+    """`ingest` in a network namespace whose netkit device leases the NIC's queue."""
+    container, device = "zcnic-box", "nk1"
+    with Place(queue=3) as place:
+        place.steer(PORT)
+        lab.call(["ip", "netns", "add", container])
+        try:
+            place.call_inside("ip", "link", "add", "nk0", "numrxqueues", 2, "type", "netkit",
+                              "mode", "l2", "forward", "peer", "forward", "name", device)
+            place.call_inside("ip", "link", "set", device, "netns", container)
+            place.call_inside("ip", "address", "add", "10.80.0.1/24", "dev", "nk0")
+            place.call_inside("ip", "link", "set", "nk0", "up")
+            place.call_inside("sysctl", "-qw", "net.ipv4.ip_forward=1")
+            for command in (["link", "set", "lo", "up"],
+                            ["address", "add", "10.80.0.2/24", "dev", device],
+                            ["link", "set", device, "up"],
+                            ["route", "add", "default", "via", "10.80.0.1"]):
+                lab.call(["ip", "-n", container, *command])
+            lab.call(["ip", "-n", place.TX, "route", "add", "10.80.0.0/24", "via",
+                      place.RX_ADDRESS])
+            lease_queue(container, device, place, place.queue)
+            with Receiver("--ifname", device, "--queue", 1, "--parse", "wire", "--checksum",
+                          "crc32c:verify", "--connections", 1, listen=None, port=PORT,
+                          prefix=place.inside(container)) as receiver:
+                send("--to", f"10.80.0.2:{PORT}", "--bytes", 64 * MIB, seconds=PATIENCE,
+                     prefix=place.inside(place.TX))
+                equal(receiver.finish(PATIENCE), 0, "exit code")
+            equal(receiver.counters["copiedBytes"], 0, "copied bytes")
+            require(place.queue_counters([3])["split"] > 0, "the NIC's queue saw nothing")
+            return rate(receiver.end["receive"])
+        finally:
+            lab.call(["ip", "netns", "delete", container])
 
 
 def suite(place, pattern, **variables):
