@@ -37,7 +37,7 @@ def zcrx_faults_unsplit_bytes_in_a_dmabuf_area():
             code = receiver.finish(PATIENCE)
         end = receiver.end
         equal(end["receive"]["counters"]["unsplit"], 1, "connections ended for unsplit bytes")
-        equal(code, 6, "exit code")
+        equal(code, 4, "exit code")
         require("split" in end["failure"], end["failure"])
         return end["failure"][:100]
 
@@ -130,7 +130,7 @@ def zcrx_faults_steering_changes_midway():
             place.steer(PORT, queue=3)
             code = receiver.finish(PATIENCE)
             sender.wait(PATIENCE)
-        equal(code, 6, "exit code")
+        equal(code, 4, "exit code")
         equal(receiver.counters["misplaced"], 1, "connections on the wrong queue")
         require("queue" in receiver.end["failure"], receiver.end["failure"])
         return receiver.end["failure"][:100]

@@ -27,7 +27,10 @@ package final class ConnectionLog {
       reporter.opened(connection.serial, peer)
     case .closed(let connection, let end, let bytes, let records, let digest):
       let since = open.removeValue(forKey: connection.serial)?.since ?? now
-      if case .failed = end { lost += 1 }
+      switch end {
+      case .failed, .misplaced, .unsplit: lost += 1
+      case .finished, .refused, .stopped: break
+      }
       reporter.closed(
         ConnectionPart(
           id: connection.serial, peer: "\(connection.peer)", start: since, end: now, bytes: bytes,
@@ -50,10 +53,17 @@ package final class ConnectionLog {
     if severities.contains(.verificationFailed) {
       return (.verificationFailed, "verification failed: \(plural(faults, "fault"))\(first)")
     }
-    let reset = max(counters.reset, lost)
+    let steering = [
+      (counters.misplaced, "came through another queue than the one that ingest holds"),
+      (counters.unsplit, "was not split from its headers, and device memory takes no copy"),
+    ].filter { $0.0 > 0 }.map { "data of \(plural($0.0, "connection")) \($0.1)" }
+    let reset = max(counters.reset, lost) - counters.misplaced - counters.unsplit
     // A fault whose event found no place in the queue may have been of any kind.
     if faults > reporter.faults.count {
       return (.verificationFailed, "\(plural(faults, "fault")), too many to be told apart\(first)")
+    }
+    if severities.isEmpty && !steering.isEmpty {
+      return (.refusedByKernel, "cut short: " + steering.joined(separator: ", "))
     }
     if !severities.isEmpty || reset > 0 || counters.refused > 0 {
       let parts = [
