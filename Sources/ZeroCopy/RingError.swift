@@ -15,7 +15,8 @@ public struct RingError: Error, Equatable, CustomStringConvertible {
   /// little, the NIC's state more.
   public let isRegistration: Bool
 
-  public init(_ step: String, errno: Int32, kernel: String = "6.0", remedy: String? = nil,
+  public init(
+    _ step: String, errno: Int32, kernel: String = "6.0", remedy: String? = nil,
     isRegistration: Bool = false
   ) {
     self.isRegistration = isRegistration
