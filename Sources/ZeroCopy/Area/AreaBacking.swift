@@ -41,8 +41,9 @@ public struct AreaBacking: ~Copyable {
   /// Errors name the step, and what to do: memory, hugetlb pages, devices or rights that lack. For
   /// a given dmabuf EINVAL means that the layout does not cover it exactly.
   ///
-  /// - Cost: all pages are faulted in and zeroed, about 0.1 s per GiB with huge pages and 0.3 s
-  ///   without; transparent huge pages also read /proc/self/smaps.
+  /// - Cost: every page is faulted in and zeroed before this returns: tenths of a second to a
+  ///   second per GiB, about three times as long on base pages as on huge ones. Transparent huge
+  ///   pages also read /proc/self/smaps.
   public init(
     _ layout: AreaLayout, kind: AreaMemoryKind = .pages, numaNode: Int? = nil
   ) throws(RingError) {
