@@ -149,7 +149,7 @@ def transfer(place, size, *arguments, connections=1, queues=None, family=4, send
         # What the NIC split came through the bound queues, and nothing came beside it.
         require(moved["bytes"] >= counters["bytes"], f"the NIC's queues saw {moved['bytes']} bytes")
         require(moved["split"] > 0, "the NIC split no packet")
-    wait_until(lambda: not bound_pools(), 10, "page pool of the bound queue gone")
+    wait_until(lambda: not bound_pools(), 60, "page pool of the bound queue gone")
     return end["receive"], moved
 
 
