@@ -5,7 +5,6 @@ import platform
 import resource
 import shutil
 import signal
-import sys
 import time
 
 import nicmodule
@@ -17,6 +16,8 @@ from store import GuestError, Store, say
 ROOT = nicmodule.ROOT
 LOGS = os.path.join(ROOT, ".build/guest")
 KEPT_LOGS = 20
+# Seconds after which a part that no run has used is not missed.
+UNUSED = 7 * 86400
 TIMED_OUT, GUEST_FAILED, BROKEN_PIPE = 124, 125, 141
 # After an interrupt the command has so many seconds to end.
 GRACE = 15
@@ -37,7 +38,6 @@ class Parts:
         self.modules = os.path.join(self.tree, "usr/lib/modules")
         self.kernel = os.path.join(self.modules, self.version, "vmlinuz")
         self.module = nicmodule.get(store, self.tree, self.version)
-        self.names = [trixie.name(), nicmodule.name(self.version)]
 
     def tool(self, name):
         return os.path.join(self.tree, "tools", name)
@@ -253,10 +253,9 @@ def build(clean):
     check_place()
     with Store() as store:
         parts = Parts(store)
-    if clean:
-        store.clean(parts.names)
     say(f"Linux {parts.version} in {parts.tree}")
     if parts.module:
         say(f"the virtual NIC's module in {parts.module}")
-    sys.stdout.flush()
+    if clean:
+        store.clean(UNUSED)
     return 0

@@ -67,7 +67,7 @@ class Store:
                              f"folder: XDG_CACHE_HOME=/path tools/guest/run …", 3) from error
 
     def __enter__(self):
-        self.using = self._lock("in-use", fcntl.LOCK_SH, "old parts are being removed; waiting")
+        self.using = self._lock("in-use", fcntl.LOCK_SH, "unused parts are being removed; waiting")
         return self
 
     def __exit__(self, *_):
@@ -99,6 +99,7 @@ class Store:
                     self._make(name, make)
             finally:
                 os.close(making)
+        os.utime(os.path.join(self.path(name), SEALED))
         return self.path(name)
 
     def _make(self, name, make):
@@ -118,14 +119,18 @@ class Store:
             shutil.rmtree(partial, ignore_errors=True)
             raise
 
-    def clean(self, keep):
-        """Removes what was made for other recipes, once nobody uses the store."""
-        alone = self._lock("in-use", fcntl.LOCK_EX, "guests are running; waiting for their end")
+    def clean(self, seconds):
+        """Removes what nobody has used for so long; GuestError while anybody uses the store."""
+        alone = os.open(self.path("in-use"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
+            fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for name in sorted(os.listdir(self.folder)):
-                path = self.path(name)
-                if name not in keep and os.path.exists(os.path.join(path, SEALED)):
+                used = os.path.join(self.path(name), SEALED)
+                if os.path.exists(used) and time.time() - os.path.getmtime(used) > seconds:
                     with step(f"removing {name}"):
-                        shutil.rmtree(path, ignore_errors=True)
+                        shutil.rmtree(self.path(name), ignore_errors=True)
+        except BlockingIOError as error:
+            raise GuestError("nothing was removed, for guests are running; once they have ended: "
+                             "tools/guest/build --clean") from error
         finally:
             os.close(alone)
