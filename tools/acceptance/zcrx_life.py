@@ -7,7 +7,8 @@ import sys
 import time
 
 from harness import ROOT, Receiver, check, equal, require, send
-from zcrx_port import MIB, PATIENCE, PORT, Place, bound_pools, rate, wait_until
+from zcrx_matrix import reserve
+from zcrx_port import MIB, PATIENCE, PORT, Place, bound_pools, rate, released, wait_until
 
 import genetlink  # noqa: I100  (zcrx_port sets the path)
 import lab
@@ -57,7 +58,7 @@ def zcrx_twenty_starts_in_a_row():
                 place.send("--bytes", "1M")
                 equal(receiver.finish(PATIENCE), 0, "exit code")
                 equal(receiver.counters["copiedBytes"], 0, "copied bytes")
-        wait_until(lambda: not bound_pools(), 10, "page pools gone")
+        wait_until(released, 60, "page pools gone")
 
 
 # include/uapi/linux/netdev.h
@@ -153,10 +154,20 @@ def zcrx_a_million_completions_with_leases_held_at_random():
         wait_until(lambda: bound_pools(), 120, "the test bound its queue")
         place.send("--bytes", 1500 * MIB, seconds=900)
         said = verdict(process)
-        wait_until(lambda: place.pool_buffers() == before, 10,
+        wait_until(lambda: released() and place.pool_buffers() == before, 60,
                    f"in-flight buffers back at {before}")
         place.ethtool("-K", "rx-gro-hw", "on")
         return said
+
+
+@check
+def zcrx_the_tests_of_memory():
+    with Place(queue=3) as place:
+        reserve(64)
+        try:
+            return verdict(suite(place, "MemoryTests"))
+        finally:
+            reserve(0)
 
 
 @check

@@ -105,7 +105,8 @@ def over_queues(place, queues, **options):
     part, moved = transfer(place, SIZE, connections=16, queues=queues, **options)
     used = [one["bytes"] for one in part["perThread"]]
     equal(len(used), len(queues), "threads")
-    require(all(used), f"a queue got nothing: {used}")
+    # Where 16 connections go is up to the hash: not each queue need have one.
+    require(sum(map(bool, used)) >= 2, f"one queue got it all: {used}")
     return f"{rate(part)}; by thread {[value >> 20 for value in used]} MiB, " \
            f"{part['counters']['handedOver']} connections handed over"
 
