@@ -23,7 +23,7 @@ def faulty(knob, value, *arguments, hits):
 def zcrx_faults_unsplit_bytes_in_a_host_area():
     part, moved, struck = faulty("unsplit_nth", 10, hits="fault_unsplit")
     require(moved["nosplit"] > 0, "the NIC counted no unsplit packet")
-    return f"{struck} packets not split, {moved['linear']} bytes copied by the kernel; {rate(part)}"
+    return f"{struck} packets not split and copied by the kernel; {rate(part)}"
 
 
 @check

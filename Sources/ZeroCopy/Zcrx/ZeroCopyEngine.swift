@@ -165,7 +165,11 @@ extension ZeroCopyEngine {
   @usableFromInline
   mutating func finishBatch() {
     if !refill.settle() { wantsFlush = true }
-    if let copied = area.copiedBytes { core.counters.copiedBytes = copied }
+    if area.isDeviceless {
+      core.counters.copiedBytes = core.counters.bytes
+    } else if let copied = area.copiedBytes {
+      core.counters.copiedBytes = copied
+    }
     if core.hadData { backOff = ZeroCopyEngine.shortestBackOff }
   }
 
