@@ -132,7 +132,8 @@ struct EngineSetup: Sendable {
     var binding = binding
     binding.refillEntries = refill
     let ring = try Ring(
-      entries: ZeroCopyEngine.submissionEntries, completionEntries: completions)
+      entries: min(ZeroCopyEngine.submissionEntries, completions),
+      completionEntries: completions)
     let area = try bind(layout, binding, on: ring)
     var engine = try ZeroCopyEngine(
       ring: ring, area: area, options: options, listener: listener, control: control,

@@ -71,7 +71,8 @@ def zcrx_faults_no_buffers_for_a_while():
             with place.later(2, "exhaust", 0):
                 place.send("--bytes", SIZE)
             equal(receiver.finish(PATIENCE), 0, "exit code")
-        require(place.counters()["fault_exhaust_hits"] > 0, "nothing was refused a buffer")
+        struck = [value for name, value in place.counters().items() if "exhaust" in name]
+        require(any(struck), "nothing was refused a buffer")
         return rate(receiver.end["receive"])
 
 

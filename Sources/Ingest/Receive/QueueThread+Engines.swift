@@ -44,8 +44,10 @@ extension QueueThread {
 
   private func ring(completions: UInt32) throws(IngestError) -> Ring {
     do throws(RingError) {
+      // The kernel wants no fewer completions than submissions.
       return try Ring(
-        entries: ZeroCopyEngine.submissionEntries, completionEntries: completions)
+        entries: min(ZeroCopyEngine.submissionEntries, completions),
+        completionEntries: completions)
     } catch {
       throw IngestError(error)
     }
