@@ -1,5 +1,6 @@
 """Binding and letting go: after a kill, again and again, with leases held, inside a container."""
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -76,12 +77,16 @@ def lease_queue(container, device, place, queue):
     def nest(kind, *parts):
         return genetlink.attribute(kind | genetlink.NLA_F_NESTED, b"".join(parts))
 
-    lab.call(["ip", "-n", container, "netns", "set", place.RX, "0"])
+    # The kernel may have numbered that namespace already.
+    number = re.search(rf"nsid (\d+) \(iproute2 netns name: {place.RX}\)",
+                       lab.call(["ip", "-n", container, "netns", "list-id"]))
+    if not number:
+        lab.call(["ip", "-n", container, "netns", "set", place.RX, "0"])
     lease = nest(QUEUE_LEASE,
                  genetlink.attribute(LEASE_IFINDEX, index(place.RX, place.DEVICE)),
                  nest(LEASE_QUEUE, genetlink.attribute(QUEUE_ID, queue),
                       genetlink.attribute(QUEUE_TYPE, 0)),
-                 genetlink.attribute(LEASE_NETNS_ID, 0))
+                 genetlink.attribute(LEASE_NETNS_ID, int(number[1]) if number else 0))
     wanted = index(container, device)
     with genetlink.inside(container), genetlink.Channel("netdev") as channel:
         channel.do(NETDEV_CMD_QUEUE_CREATE, genetlink.attribute(QUEUE_IFINDEX, wanted)
