@@ -185,5 +185,7 @@ int zcnic_set_rings(struct zcnic_port *port, const struct zcnic_rings *rings,
 		zcnic_mem_free(&gone);
 	}
 	kvfree(mems);
+	/* What stopped for lack of room may have some now. */
+	netif_tx_wake_all_queues(port->dev);
 	return 0;
 }
