@@ -36,13 +36,15 @@ static void zcnic_checksum(struct zcnic_rxq *rxq, struct sk_buff *skb,
 	struct zcnic_rx_stats *stats = &rxq->stats;
 
 	/*
-	 * The sender left the sum to its hardware, which is this: as long as
-	 * nobody looks, it need not be computed. That is also the form in
-	 * which hardware that coalesces packets hands them over.
+	 * The sender left the sum to its hardware, which is this: for TCP, as
+	 * long as nobody looks, it need not be computed. That is also the form
+	 * in which hardware that coalesces packets hands them over.
 	 */
 	if (from->ip_summed == CHECKSUM_PARTIAL)
 		skb_partial_csum_set(skb, skb_checksum_start_offset(from), from->csum_offset);
 	else if (frame->tcp && zcnic_checksum_right(frame))
+		skb->ip_summed = CHECKSUM_UNNECESSARY;
+	if (skb->ip_summed == CHECKSUM_PARTIAL && !frame->tcp && !skb_checksum_help(skb))
 		skb->ip_summed = CHECKSUM_UNNECESSARY;
 
 	if (corrupt || !(rxq->port->dev->features & NETIF_F_RXCSUM)) {
