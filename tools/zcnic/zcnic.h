@@ -82,6 +82,8 @@ struct zcnic_rxq {
 	struct zcnic_port *port;
 	unsigned int index;
 	struct napi_struct napi;
+	unsigned int cpu;	/* takes the interrupts of this queue */
+	call_single_data_t irq;
 	struct zcnic_rxmem mem;
 	bool running;		/* mem is there and NAPI enabled */
 	unsigned long state;	/* ZCNIC_RXQ_* */

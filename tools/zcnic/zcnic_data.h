@@ -75,6 +75,7 @@ bool zcnic_place(struct zcnic_rxq *rxq, struct sk_buff *skb, struct zcnic_reader
 
 /* zcnic_rx.c */
 int zcnic_poll(struct napi_struct *napi, int budget);
+void zcnic_interrupt(void *data);
 void zcnic_raise(struct zcnic_rxq *rxq);
 enum hrtimer_restart zcnic_timer(struct hrtimer *timer);
 

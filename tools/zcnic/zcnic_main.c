@@ -3,6 +3,7 @@
 #include <linux/etherdevice.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
+#include <linux/smp.h>
 #include <net/netdev_lock.h>
 
 #include "zcnic_data.h"
@@ -77,6 +78,9 @@ static void zcnic_unplug(struct zcnic_port *port)
 	}
 	mutex_unlock(&zcnic_link_lock);
 	synchronize_net();
+	/* Interrupts that are on their way to other CPUs arrive, and end. */
+	kick_all_cpus_sync();
+	synchronize_net();
 }
 
 static const struct net_device_ops zcnic_netdev_ops = {
@@ -136,6 +140,8 @@ static int zcnic_port_init(struct zcnic_port *port, struct net_device *dev, unsi
 	for (i = 0; i < queues; i++) {
 		port->rxq[i].port = port;
 		port->rxq[i].index = i;
+		port->rxq[i].cpu = cpumask_local_spread(i, NUMA_NO_NODE);
+		INIT_CSD(&port->rxq[i].irq, zcnic_interrupt, &port->rxq[i]);
 		skb_queue_head_init(&port->rxq[i].backlog);
 		hrtimer_setup(&port->rxq[i].timer, zcnic_timer, CLOCK_MONOTONIC,
 			      HRTIMER_MODE_ABS);

@@ -209,11 +209,23 @@ static void zcnic_batch_add(struct zcnic_batch *batch, struct zcnic_txq *txq, un
 	batch->bytes += bytes;
 }
 
-/* What an interrupt does, where it is not masked. */
+/* On the CPU of the queue. Harmless where NAPI is stopped or deleted. */
+void zcnic_interrupt(void *data)
+{
+	struct zcnic_rxq *rxq = data;
+
+	napi_schedule(&rxq->napi);
+}
+
+/* Interrupt the CPU of the queue, if the queue has not masked that. */
 void zcnic_raise(struct zcnic_rxq *rxq)
 {
-	if (test_and_clear_bit(ZCNIC_RXQ_IRQ, &rxq->state))
-		napi_schedule(&rxq->napi);
+	if (!test_and_clear_bit(ZCNIC_RXQ_IRQ, &rxq->state))
+		return;
+	/* -EBUSY: one is on its way. -ENXIO: the CPU was taken offline. */
+	if (rxq->cpu == smp_processor_id() ||
+	    smp_call_function_single_async(rxq->cpu, &rxq->irq) == -ENXIO)
+		zcnic_interrupt(rxq);
 }
 
 enum hrtimer_restart zcnic_timer(struct hrtimer *timer)
