@@ -62,7 +62,8 @@ class Scratch:
 class Receiver:
     """`ingest` with --json-stream, on a port of the kernel's choosing."""
 
-    def __init__(self, *arguments, listen="127.0.0.1", stdout=None, limits=None, prefix=(), port=0):
+    def __init__(self, *arguments, listen="127.0.0.1", stdout=None, limits=None, prefix=(), port=0,
+                 descriptors=()):
         command = [*prefix, os.path.join(BIN, "ingest"), "run", "--port", str(port),
                    "--json-stream", "-i", "0"]
         if listen:
@@ -75,6 +76,7 @@ class Receiver:
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.DEVNULL,
             stdout=stdout if talk_on_stderr else subprocess.PIPE, stderr=subprocess.PIPE,
+            pass_fds=descriptors,
             preexec_fn=lambda: [resource.setrlimit(k, (v, v)) for k, v in (limits or {}).items()])
         self.changed = threading.Condition()
         self.readers = []

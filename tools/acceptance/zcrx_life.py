@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from harness import ROOT, Receiver, check, equal, require, send
+from harness import ROOT, Failed, Receiver, check, equal, require, send
 from zcrx_matrix import reserve
 from zcrx_port import MIB, PATIENCE, PORT, Place, bound_pools, rate, released, wait_until
 
@@ -101,8 +101,9 @@ def zcrx_in_a_container_by_a_leased_queue():
         place.steer(PORT)
         lab.call(["ip", "netns", "add", container])
         try:
-            place.call_inside("ip", "link", "add", "nk0", "numrxqueues", 2, "type", "netkit",
-                              "mode", "l2", "forward", "peer", "forward", "name", device)
+            # The leased queue is one more of the container's end, which must have room for it.
+            place.call_inside("ip", "link", "add", "nk0", "type", "netkit", "mode", "l2",
+                              "forward", "peer", "forward", "name", device, "numrxqueues", 2)
             place.call_inside("ip", "link", "set", device, "netns", container)
             place.call_inside("ip", "address", "add", "10.80.0.1/24", "dev", "nk0")
             place.call_inside("ip", "link", "set", "nk0", "up")
@@ -140,7 +141,11 @@ def suite(place, pattern, **variables):
 
 def verdict(process):
     """What a suite said at its end; nothing of it may have failed or been skipped."""
-    text = process.communicate(timeout=PATIENCE * 3)[0]
+    try:
+        text = process.communicate(timeout=PATIENCE)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise Failed("no end: " + " | ".join(process.communicate()[0].splitlines()[-12:])) from None
     telling = [line for line in text.splitlines()
                if "recorded an issue" in line or "skipped" in line]
     equal(process.returncode, 0, f"exit code of the tests: {telling[:3] or text[-300:]}")

@@ -173,7 +173,8 @@ def transfer(place, size, *arguments, connections=1, queues=None, family=4, send
         require(moved["bytes"] >= counters["bytes"], f"the NIC's queues saw {moved['bytes']} bytes")
         require(moved["split"] > 0, "the NIC split no packet")
     wait_until(released, 60, "page pool of the bound queue gone")
-    return end["receive"], moved
+    remarks = receiver.events("start")[0]["remarks"]
+    return {**end["receive"], "remarks": remarks}, moved
 
 
 def rate(part):

@@ -73,9 +73,10 @@ class Lab:
 
     def up(self):
         """Loads the module, puts the ports in their namespaces, and sets the queue apart."""
-        if not os.path.exists(f"/sys/class/net/{self.DEVICE}"):
+        if not os.path.exists("/sys/module/zcnic"):
             call(["modprobe", "zcnic"])
             self.loaded = True
+        self.await_ports()
         ends = ((self.RX, self.DEVICE, self.RX_ADDRESS, self.RX_ADDRESS6),
                 (self.TX, self.PEER, self.TX_ADDRESS, self.TX_ADDRESS6))
         for namespace, device, address, address6 in ends:
@@ -89,6 +90,15 @@ class Lab:
                 f"link set {device} up\n"))
         if self.queue is not None:
             self.set_apart(self.queue)
+
+    def await_ports(self, seconds=10):
+        """Ports come back from a namespace that was deleted some time later."""
+        until = time.monotonic() + seconds
+        while not all(os.path.exists(f"/sys/class/net/{device}")
+                      for device in (self.DEVICE, self.PEER)):
+            if time.monotonic() > until:
+                raise LabError(f"{self.DEVICE} and {self.PEER} are not both in this namespace")
+            time.sleep(0.02)
 
     def set_apart(self, queue):
         """As the queue of a NIC is made ready for zero-copy receive, in the order that works."""

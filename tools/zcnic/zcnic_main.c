@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The module, its platform devices, and the wire between two of them. */
+#include <linux/dma-mapping.h>
 #include <linux/etherdevice.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
@@ -15,6 +16,10 @@ MODULE_PARM_DESC(ports, "number of ports, even; wired in pairs: 0-1, 2-3 (defaul
 static unsigned int queues = 8;
 module_param(queues, uint, 0444);
 MODULE_PARM_DESC(queues, "most queues per port, and those it starts with (default 8)");
+
+static int zcnic_node = NUMA_NO_NODE;
+module_param_named(numa_node, zcnic_node, int, 0444);
+MODULE_PARM_DESC(numa_node, "memory node the ports say they are next to (default none)");
 
 static struct platform_device *zcnic_devices[ZCNIC_MAX_PORTS];
 static struct zcnic_port *zcnic_ports[ZCNIC_MAX_PORTS];	/* under zcnic_link_lock */
@@ -218,13 +223,27 @@ static void zcnic_devices_remove(void)
 			platform_device_unregister(zcnic_devices[i]);
 }
 
+static struct platform_device *zcnic_device_add(int id)
+{
+	struct platform_device *pdev = platform_device_alloc(ZCNIC_NAME, id);
+	int err;
+
+	if (!pdev)
+		return ERR_PTR(-ENOMEM);
+	set_dev_node(&pdev->dev, zcnic_node);
+	err = dma_coerce_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
+	if (!err)
+		err = platform_device_add(pdev);
+	if (err) {
+		platform_device_put(pdev);
+		return ERR_PTR(err);
+	}
+	return pdev;
+}
+
 static int __init zcnic_init(void)
 {
-	struct platform_device_info info = {
-		.name = ZCNIC_NAME,
-		.dma_mask = DMA_BIT_MASK(64),
-	};
-	int err;
+	int err, i;
 
 	if (!ports || ports % 2 || ports > ZCNIC_MAX_PORTS) {
 		pr_err("zcnic: ports=%u: give an even number from 2 to %u\n", ports,
@@ -236,15 +255,21 @@ static int __init zcnic_init(void)
 		       ZCNIC_MAX_QUEUES);
 		return -EINVAL;
 	}
+	if (zcnic_node != NUMA_NO_NODE &&
+	    (zcnic_node < 0 || zcnic_node >= MAX_NUMNODES ||
+	     !node_online(zcnic_node))) {
+		pr_err("zcnic: numa_node=%d: there is no such node\n", zcnic_node);
+		return -EINVAL;
+	}
 
 	zcnic_debugfs_init();
 	err = platform_driver_register(&zcnic_driver);
 	if (err)
 		goto err_debugfs;
-	for (info.id = 0; info.id < ports; info.id++) {
-		zcnic_devices[info.id] = platform_device_register_full(&info);
-		if (IS_ERR(zcnic_devices[info.id])) {
-			err = PTR_ERR(zcnic_devices[info.id]);
+	for (i = 0; i < ports; i++) {
+		zcnic_devices[i] = zcnic_device_add(i);
+		if (IS_ERR(zcnic_devices[i])) {
+			err = PTR_ERR(zcnic_devices[i]);
 			goto err_devices;
 		}
 	}

@@ -36,6 +36,7 @@ struct AreaBinding {
       if let text = trial.remark { remark(text) }
       let sum = plan.sizing(configuration, bufferLength: Int(area.layout.bufferSize))
       remark(sum.spelled)
+      remark("memory: \(area.memoryText)")
       for warning in sum.warnings { remark(warning) }
       return area
     }
@@ -74,7 +75,8 @@ struct AreaBinding {
     options.refillEntries = sizes.refill
     options.refillMemory = configuration.refillMemory == .kernel ? .kernel : .user
     do throws(RingError) {
-      let memory = try AreaBacking(layout, kind: configuration.memory.areaKind)
+      let memory = try AreaBacking(
+        layout, kind: configuration.memory.areaKind, numaNode: registration?.numaNode)
       if let text = memory.remark { remark(text) }
       return .bound(try ZCRXArea(memory, options: options, on: ring, features: features))
     } catch {

@@ -12,6 +12,9 @@ struct Registration: Sendable {
   /// kernel's own tests allow it five seconds.
   static let patience: UInt64 = 5_000_000_000
 
+  /// The memory node next to the NIC, where an area is best; nil where there is no choice.
+  var numaNode: Int? { try? NICAccess().numaNode(of: ifname) }
+
   /// Waits for another ring to let go of a queue. True once it is free; false when it is still
   /// taken at the end. `tell` is called when there is something to wait for.
   func waitUntilFree(_ queue: UInt32, tell: (String) -> Void) -> Bool {

@@ -45,6 +45,11 @@ public struct NICState: Equatable, Sendable {
 }
 
 extension NICAccess {
+  /// The memory node next to a device; nil where it has none, or the machine has one node.
+  public func numaNode(of name: String) throws(NetlinkError) -> Int? {
+    try link(named: name).parent.flatMap { SystemFiles.numaNode(of: $0) }.map { Int($0) }
+  }
+
   /// Reads all of it. The error is ENODEV where there is no such interface; what cannot be read
   /// says so in its place.
   ///

@@ -125,6 +125,9 @@ public struct ZCRXArea: ~Copyable {
     self.isDeviceless = isDeviceless
   }
 
+  /// What the area lies in, for people: `64 MiB of 2 MiB huge pages on node 0`.
+  public var memoryText: String { store.memory.description }
+
   /// A view for stages; valid while this value lives.
   public var memory: AreaMemory { store.memory.memory }
 
