@@ -128,7 +128,8 @@ extension CopyEngine {
   @usableFromInline
   mutating func finalErrno(of slot: UInt32, result: Int32) -> Int32? {
     switch -result {
-    case ENOBUFS:
+    // One that is to end needs no buffers any more, though its socket is not empty.
+    case ENOBUFS where core.table[slot].state.isWanted:
       core.pause(slot)
       return nil
     case EINTR, EAGAIN:

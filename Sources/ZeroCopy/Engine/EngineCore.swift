@@ -214,5 +214,7 @@ extension EngineCore {
       case .free, .receiving, .paused, .refused, .cut: break
       }
     }
+    // A receive that waits for buffers has no completion to end with, unless it is tried again.
+    resumePaused()
   }
 }

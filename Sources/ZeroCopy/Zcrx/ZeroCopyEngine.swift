@@ -209,7 +209,8 @@ extension ZeroCopyEngine {
     case EINTR, EAGAIN:
       core.receiveEnded(slot)
       return nil
-    case ENOMEM where area.takesCopies:
+    // One that is to end needs no buffers any more, though its socket is not empty.
+    case ENOMEM where area.takesCopies && core.table[slot].state.isWanted:
       core.pause(slot)
       returnedAtPause = refill.view.returned
       core.resumeAt = core.batch.now &+ backOff
