@@ -32,3 +32,15 @@ struct Bitset: Equatable {
     mask = isPlain ? nil : names
   }
 }
+
+extension Bitset {
+  /// A set with a mask that speaks about one bit.
+  static func write(_ name: String, _ isSet: Bool, _ writer: inout AttributeWriter) {
+    writer.nest(bits) { list in
+      list.nest(bit) { bit in
+        bit.add(bitName, text: name)
+        if isSet { bit.add(bitValue, bytes: []) }
+      }
+    }
+  }
+}

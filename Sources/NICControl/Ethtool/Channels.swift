@@ -3,7 +3,7 @@ public struct Channels: Equatable, Sendable {
   public var current: Counts
   public var maximum: Counts
 
-  public struct Counts: Equatable, Sendable {
+  public struct Counts: Equatable, Hashable, Sendable {
     public var receive: UInt32
     public var transmit: UInt32
     /// Pairs of a receive and a transmit queue.
@@ -18,6 +18,7 @@ public struct Channels: Equatable, Sendable {
 
 private enum ChannelsNumber {
   static let get: UInt8 = 17
+  static let set: UInt8 = 18
   static let receiveMaximum: UInt16 = 2
   static let transmitMaximum: UInt16 = 3
   static let otherMaximum: UInt16 = 4
@@ -48,5 +49,23 @@ extension NICAccess {
   public func channels(of link: Link) throws(NetlinkError) -> Channels {
     try ethtool().get(
       ChannelsNumber.get, "read the channels of \(link.name)", Ethtool.header(link))
+  }
+}
+
+// Changes.
+extension NICAccess {
+  /// Has the driver use so many queues (`ethtool -L`). Kinds it does not have stay 0. Most drivers
+  /// restart the interface for it. Linux 5.7; needs CAP_NET_ADMIN.
+  public func setChannels(
+    _ counts: Channels.Counts, of link: Link
+  ) throws(NetlinkError) {
+    let now = try channels(of: link).current
+    try ethtool().change(ChannelsNumber.set, "set the channels of \(link.name)") {
+      Ethtool.header(link)(&$0)
+      if counts.receive != now.receive { $0.add(ChannelsNumber.receive, counts.receive) }
+      if counts.transmit != now.transmit { $0.add(ChannelsNumber.transmit, counts.transmit) }
+      if counts.combined != now.combined { $0.add(ChannelsNumber.combined, counts.combined) }
+      if counts.other != now.other { $0.add(ChannelsNumber.other, counts.other) }
+    }
   }
 }

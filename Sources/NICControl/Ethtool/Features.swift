@@ -12,6 +12,7 @@ public struct Features: Equatable, Sendable {
 
 private enum FeaturesNumber {
   static let get: UInt8 = 11
+  static let set: UInt8 = 12
   static let hardware: UInt16 = 2
   static let wanted: UInt16 = 3
   static let active: UInt16 = 4
@@ -39,5 +40,22 @@ extension NICAccess {
   public func features(of link: Link) throws(NetlinkError) -> Features {
     try ethtool().get(
       FeaturesNumber.get, "read the features of \(link.name)", Ethtool.header(link))
+  }
+}
+
+// Changes.
+extension NICAccess {
+  /// Switches an offload by the kernel's name for it (`ethtool -K`). The kernel may leave it as it is
+  /// without an error, where another setting forbids it: read it back. Linux 5.7; needs
+  /// CAP_NET_ADMIN.
+  public func setFeature(
+    _ name: String, _ isOn: Bool, of link: Link
+  ) throws(NetlinkError) {
+    try ethtool().change(
+      FeaturesNumber.set, "switch \(name) of \(link.name) \(isOn ? "on" : "off")"
+    ) {
+      Ethtool.header(link)(&$0)
+      $0.nest(FeaturesNumber.wanted) { Bitset.write(name, isOn, &$0) }
+    }
   }
 }

@@ -106,6 +106,44 @@ extension FlowRule {
   }
 }
 
+extension FlowRule {
+  /// Has the driver choose where a rule stands (RX_CLS_LOC_ANY).
+  public static let anyLocation: UInt32 = .max
+
+  /// As a struct ethtool_rx_flow_spec; nil where a match has no place in it, or not that length.
+  var specification: [UInt8]? {
+    guard let flow else { return nil }
+    var bytes = [UInt8](repeating: 0, count: FlowLayout.size)
+    var type = flow.rawValue | (context == nil ? 0 : FlowLayout.flagContext)
+    for match in matches {
+      let extended = FlowLayout.slotsOfExtension.first { $0.field == match.field }
+      let routed = FlowLayout.slotsOfMAC.first { $0.field == match.field }
+      guard let slot = flow.slots.first(where: { $0.field == match.field }) ?? extended ?? routed,
+        match.value.count == slot.size, match.mask.count == slot.size
+      else { return nil }
+      if extended != nil { type |= FlowLayout.flagExtended }
+      if routed != nil { type |= FlowLayout.flagMAC }
+      for (start, part) in [
+        (FlowLayout.values, match.value), (FlowLayout.masks, match.mask),
+      ] {
+        bytes.replaceSubrange(start + slot.offset..<start + slot.offset + slot.size, with: part)
+      }
+    }
+    let cookie: UInt64 =
+      switch action {
+      case .drop: .max
+      case .wakeUp: .max - 1
+      case .queue(let queue, let function): UInt64(queue) | UInt64(function) << 32
+      }
+    bytes.replaceSubrange(0..<4, with: littleEndianBytes(of: type))
+    bytes.replaceSubrange(
+      FlowLayout.cookie..<FlowLayout.cookie + 8, with: littleEndianBytes(of: cookie))
+    bytes.replaceSubrange(
+      FlowLayout.location..<FlowLayout.location + 4, with: littleEndianBytes(of: location))
+    return bytes
+  }
+}
+
 /// struct ethtool_rx_flow_spec: the type, 72 bytes of values, as many of masks, the ring cookie,
 /// the location. Offsets of fields are from the start of the values or masks.
 enum FlowLayout {

@@ -5,6 +5,8 @@ private enum RuleLayout {
   static let getCount: UInt32 = 0x2e  // ETHTOOL_GRXCLSRLCNT
   static let getRule: UInt32 = 0x2f  // ETHTOOL_GRXCLSRULE
   static let getAll: UInt32 = 0x30  // ETHTOOL_GRXCLSRLALL
+  static let delete: UInt32 = 0x31  // ETHTOOL_SRXCLSRLDEL
+  static let insert: UInt32 = 0x32  // ETHTOOL_SRXCLSRLINS
   static let size = 192
   static let data = 8
   static let specification = 16
@@ -68,12 +70,47 @@ extension NICAccess {
     _ what: String, _ link: Link, command number: UInt32, rules: UInt32,
     _ fill: (inout [UInt8]) -> Void
   ) throws(NetlinkError) -> [UInt8] {
-    var command = [UInt8](repeating: 0, count: RuleLayout.size + Int(rules) * 4)
+    // One that is inserted has its RSS context where the others have their number.
+    let room = number == RuleLayout.insert ? 0 : Int(rules) * 4
+    var command = [UInt8](repeating: 0, count: RuleLayout.size + room)
     command.replaceSubrange(0..<4, with: littleEndianBytes(of: number))
     command.replaceSubrange(
       RuleLayout.count..<RuleLayout.count + 4, with: littleEndianBytes(of: rules))
     fill(&command)
     try unsafe ioctl.call(what, link, unsafeCommand: &command)
     return command
+  }
+}
+
+// Changes; ETHTOOL_SRXCLSRLINS and ETHTOOL_SRXCLSRLDEL, for which there is no netlink.
+extension NICAccess {
+  /// Adds an n-tuple rule and returns where the driver put it. Its location may be
+  /// ``FlowRule/anyLocation`` where the driver picks one (``FlowRules/picksLocations``). Needs
+  /// CAP_NET_ADMIN. Errors: EOPNOTSUPP (the feature rx-ntuple-filter is off, or no such flow type),
+  /// EINVAL (queue, context or mask), ENOSPC (the table is full), EEXIST.
+  public func insert(_ rule: FlowRule, on link: Link) throws(NetlinkError) -> UInt32 {
+    guard let specification = rule.specification else {
+      throw NetlinkError(
+        "add an n-tuple rule to \(link.name)", errno: EINVAL,
+        message: "a match that this kind of packet does not have")
+    }
+    let answer = try ruleCall(
+      "add an n-tuple rule to \(link.name)", link, command: RuleLayout.insert,
+      rules: rule.context ?? 0
+    ) { command in
+      let at = RuleLayout.specification
+      command.replaceSubrange(at..<at + FlowLayout.size, with: specification)
+    }
+    return answer[...].number(at: RuleLayout.specification + FlowLayout.location) ?? rule.location
+  }
+
+  /// Deletes the rule at a location. The error is ENOENT where there is none.
+  public func deleteRule(at location: UInt32, of link: Link) throws(NetlinkError) {
+    _ = try ruleCall(
+      "delete n-tuple rule \(location) of \(link.name)", link, command: RuleLayout.delete, rules: 0
+    ) { command in
+      let at = RuleLayout.specification + FlowLayout.location
+      command.replaceSubrange(at..<at + 4, with: littleEndianBytes(of: location))
+    }
   }
 }

@@ -12,8 +12,11 @@ public struct ReceiveSideScaling: Equatable, Sendable {
   public var inputTransformation: UInt32?
 }
 
-private enum ScalingNumber {
+enum ScalingNumber {
   static let get: UInt8 = 38
+  static let set: UInt8 = 48
+  static let create: UInt8 = 49
+  static let delete: UInt8 = 50
   static let context: UInt16 = 2
   static let hashFunction: UInt16 = 3
   static let indirection: UInt16 = 4

@@ -25,6 +25,7 @@ public struct Rings: Equatable, Sendable {
 
 private enum RingsNumber {
   static let get: UInt8 = 15
+  static let set: UInt8 = 16
   static let receiveMaximum: UInt16 = 2
   static let receive: UInt16 = 6
   static let receiveBufferLength: UInt16 = 10
@@ -49,5 +50,35 @@ extension NICAccess {
   public func rings(of link: Link) throws(NetlinkError) -> Rings {
     try ethtool().get(
       RingsNumber.get, "read the rings of \(link.name)", Ethtool.header(link))
+  }
+}
+
+/// Settings of the rings to change (`ethtool -G`); what is nil stays.
+public struct RingChanges: Equatable, Sendable {
+  public var receive: UInt32?
+  public var tcpDataSplit: Rings.TCPDataSplit?
+  public var headerSplitThreshold: UInt32?
+
+  public init(
+    receive: UInt32? = nil, tcpDataSplit: Rings.TCPDataSplit? = nil,
+    headerSplitThreshold: UInt32? = nil
+  ) {
+    self.receive = receive
+    self.tcpDataSplit = tcpDataSplit
+    self.headerSplitThreshold = headerSplitThreshold
+  }
+}
+
+extension NICAccess {
+  /// Linux 5.7; the split 6.8, its threshold 6.14. Needs CAP_NET_ADMIN. Most drivers restart the
+  /// interface for it. Errors: EOPNOTSUPP for what the driver does not have, EINVAL while a queue is
+  /// bound and the change would take its split away.
+  public func setRings(_ changes: RingChanges, of link: Link) throws(NetlinkError) {
+    try ethtool().change(RingsNumber.set, "set the rings of \(link.name)") {
+      Ethtool.header(link)(&$0)
+      if let entries = changes.receive { $0.add(RingsNumber.receive, entries) }
+      if let split = changes.tcpDataSplit { $0.add(RingsNumber.tcpDataSplit, split.rawValue) }
+      if let bytes = changes.headerSplitThreshold { $0.add(RingsNumber.threshold, bytes) }
+    }
   }
 }

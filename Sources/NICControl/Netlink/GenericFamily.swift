@@ -32,6 +32,17 @@ struct GenericFamily {
     try send(command, what, answer: .dump, fill)
   }
 
+  /// Asks for a change; what the kernel replies besides its acknowledgement is dropped.
+  func change(
+    _ command: UInt8, _ what: String, _ fill: (inout AttributeWriter) -> Void
+  ) throws(NetlinkError) {
+    let _: [Ignored] = try send(command, what, answer: .acknowledged, fill)
+  }
+
+  private struct Ignored: AttributeDecodable {
+    init(_ attributes: Attributes) throws(MalformedMessage) {}
+  }
+
   private func send<Value: AttributeDecodable>(
     _ command: UInt8, _ what: String, answer: NetlinkSocket.Answer,
     _ fill: (inout AttributeWriter) -> Void
