@@ -25,6 +25,7 @@ struct IngestTool: ParsableCommand {
     version: HelpText.version,
     subcommands: [
       RunCommand.self, LoopbackCommand.self, StagesCommand.self, DoctorCommand.self,
+      NICCommand.self,
     ],
     defaultSubcommand: RunCommand.self)
 }

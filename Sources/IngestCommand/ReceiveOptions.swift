@@ -19,6 +19,13 @@ struct ReceiveOptions: ParsableArguments {
     help: ArgumentHelp(
       "Bind these receive queues of it for zero-copy, a thread each.", valueName: "8,9-11"))
   var queues: String?
+  @Option(
+    help: ArgumentHelp(
+      "apply: set the NIC up for these queues, and put it back at the end. keep: leave it.",
+      valueName: "apply|keep"))
+  var nic: String?
+  @Flag(help: "Take queue 0 or the only queue, too, though other traffic needs it.")
+  var force = false
   @Flag(name: [.customShort("4"), .customLong("version4")], help: "IPv4 only.")
   var ipv4 = false
   @Flag(name: [.customShort("6"), .customLong("version6")], help: "IPv6 only.")
@@ -119,6 +126,8 @@ struct ReceiveOptions: ParsableArguments {
       Override("--port", "port", port),
       Override("--ifname", "ifname", ifname),
       Override("--queue", "queues", queues),
+      Override("--nic", "nic", nic),
+      Override("--force", "force", force ? "true" : nil),
       Override("--family", "family", family),
       Override("-4", "family", ipv4 ? "ipv4" : nil),
       Override("-6", "family", ipv6 ? "ipv6" : nil),

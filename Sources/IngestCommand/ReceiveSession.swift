@@ -12,6 +12,8 @@ final class ReceiveSession {
   private var lastPerThread: [ReceiveCounters] = []
   private var lastCPU = processCPUSeconds()
   private var hadTraffic = false
+  private var lastLookAtNIC = 0.0
+  private var lastDrift: [String] = []
 
   init(_ configuration: ReceiveConfiguration, _ options: OutputOptions, object: [String: JSONValue])
   {
@@ -59,6 +61,7 @@ final class ReceiveSession {
       look: { now in
         receiver.drainEvents { log.take($0, now: now) }
         showProgress(receiver, now)
+        if now - lastLookAtNIC >= 1 { lookAtNIC(receiver, now) }
       },
       tick: { start, end in interval(receiver, start, end) },
       signal: { signal in
@@ -67,6 +70,14 @@ final class ReceiveSession {
         case .stop: stop(receiver)
         }
       })
+  }
+
+  /// Tells what has changed at the NIC since the last look, once.
+  private func lookAtNIC(_ receiver: Receiver, _ now: Double) {
+    lastLookAtNIC = now
+    let drift = receiver.drift()
+    for sentence in drift where !lastDrift.contains(sentence) { reporter.drifted(sentence) }
+    lastDrift = drift
   }
 
   private func stop(_ receiver: Receiver) {
@@ -137,6 +148,7 @@ final class ReceiveSession {
     var lines = [Summary.rule] + Summary.receive(part, reporter.format)
     if end.failure == nil { lines.append("done: all was well") }
     let isPrinted = reporter.ended(end, lines)
+    for sentence in report.notRestored { reporter.talk("note: \(sentence)") }
     if let failure = end.failure { reporter.talk("ingest: error: \(failure)") }
     return end.exitCode != 0 ? end.exitCode : isPrinted ? 0 : IngestError.Kind.failed.rawValue
   }

@@ -12,7 +12,9 @@ package func receiveOutcome(
   if forced {
     return (.failed, "forced to end: bytes that were received and not yet in the sink are lost")
   }
-  return log.verdict(report.counters)
+  if let verdict = log.verdict(report.counters) { return verdict }
+  if report.notRestored.isEmpty { return nil }
+  return (.notRestored, "the NIC is not as it was: " + report.notRestored.joined(separator: "; "))
 }
 
 /// Why a finished sender's exit code is not 0; nil where all was well.

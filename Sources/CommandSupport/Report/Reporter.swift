@@ -75,6 +75,12 @@ package final class Reporter {
     stream("event", OpenedEvent(id: id, peer: peer))
   }
 
+  /// Somebody has changed what a run stands on.
+  package func drifted(_ sentence: String) {
+    talk("the NIC has been changed: \(sentence)")
+    stream("event", DriftEvent(text: sentence))
+  }
+
   package func closed(_ part: ConnectionPart) {
     document.connections.count += 1
     if document.connections.first.count < Schema.maxConnections {
@@ -166,6 +172,11 @@ private struct OpenedEvent: Encodable {
   var kind = "opened"
   var id: UInt64
   var peer: String
+}
+
+private struct DriftEvent: Encodable {
+  var kind = "drift"
+  var text: String
 }
 
 private struct ClosedEvent: Encodable {

@@ -27,6 +27,8 @@ extension Setting<ReceiveConfiguration> {
       .count("refill", \.refill, in: 0...32768),
       .count("completions", \.completions, in: 0...65536),
       .choice("refillMemory", \.refillMemory),
+      .choice("nic", \.nic),
+      .flag("force", \.force),
       .microseconds("busyPoll", \.busyPoll, upTo: 10_000),
       .count("waitBatch", \.waitBatch, in: 1...4096),
       .microseconds("minWait", \.minWait, upTo: 1_000_000),

@@ -10,6 +10,10 @@ public struct ReceiveConfiguration: Codable, Sendable, Equatable {
   public var ifname: String?
   /// Receive queues of `ifname` to bind for zero-copy, with a ring and a thread each.
   public var queues: [Int] = []
+  /// Whether `ifname` is set up for zero-copy, and put back at the end.
+  public var nic: NICHandling = .apply
+  /// Take queues and interfaces that are better left alone: queue 0, the only queue.
+  public var force: Bool = false
   public var family: AddressFamily = .any
   /// Rings, each with a thread of its own and a share of the connections (SO_REUSEPORT).
   public var threads: Int = 1
@@ -55,6 +59,9 @@ public struct ReceiveConfiguration: Codable, Sendable, Equatable {
 /// `zcrx` has the NIC write into the area, `nodev` uses the same rings without a NIC (everything is
 /// copied), `copy` is ordinary receive. `auto` is `zcrx` where queues are named, else `copy`.
 public enum EngineKind: String, Codable, Sendable, CaseIterable { case auto, zcrx, nodev, copy }
+/// `apply` sets header split, channels, RSS and n-tuple rules for the run; `keep` leaves the NIC as
+/// it is.
+public enum NICHandling: String, Codable, Sendable, CaseIterable { case apply, keep }
 public enum RefillMemoryKind: String, Codable, Sendable, CaseIterable { case user, kernel }
 public enum AddressFamily: String, Codable, Sendable, CaseIterable { case any, ipv4, ipv6 }
 

@@ -30,6 +30,7 @@ public final class Receiver: Sendable {
     var endpoint = Endpoint()
     var startedAt: UInt64 = 0
     var stopAsked = false
+    var nic: NICSetup?
   }
 
   /// Prepares a receiver whose threads each run a stage made by `makeStage`.
@@ -70,6 +71,25 @@ public final class Receiver: Sendable {
       throw IngestError(
         .usage, "the receiver was started already", remedy: "make a new one for each run")
     }
+    // Before anybody can connect: a connection stays with the queue that it first came by.
+    let nic = try setUpNIC()
+    do throws(IngestError) {
+      try startThreads(tell: tell)
+    } catch {
+      _ = try? nic?.undo()
+      throw error
+    }
+    state.withLock { $0.nic = nic }
+  }
+
+  private func setUpNIC() throws(IngestError) -> NICSetup? {
+    guard let ifname = configuration.ifname, let wish = try configuration.nicWish(plan) else {
+      return nil
+    }
+    return try NICSetup(ifname, wish, force: configuration.force)
+  }
+
+  private func startThreads(tell: (String) -> Void) throws(IngestError) {
     var listener = try Listener(configuration, threads: plan.threads)
     let cpus = try Placement.cpus(configuration.cpus, threads: plan.threads, flag: "--cpu")
     var limits = EngineControl.Limits()
@@ -113,12 +133,18 @@ public final class Receiver: Sendable {
 
   /// Why a better engine or receive mode was not taken.
   public var remarks: [String] {
-    var seen = chainRemarks
+    var seen = chainRemarks + (state.withLock { $0.nic }?.remarks ?? [])
     for thread in threads {
       for remark in thread.remarks where !seen.contains(remark) { seen.append(remark) }
     }
     return seen
   }
+
+  /// What is no longer as the NIC was set up for this receiver, as sentences: somebody else has
+  /// changed it. Empty where all is, and where the NIC was kept as it is.
+  ///
+  /// - Cost: about 10 netlink requests, so ask once a second, not once a batch.
+  public func drift() -> [String] { state.withLock { $0.nic }?.drift() ?? [] }
 
   /// The sum of all threads' counters.
   public func snapshot() -> ReceiveCounters {
@@ -166,6 +192,7 @@ public final class Receiver: Sendable {
     let first = times.map(\.firstByteAt).filter { $0 != 0 }.min() ?? 0
     let last = times.map(\.lastByteAt).max() ?? 0
     let sentences = threads.flatMap { $0.failures }
+    let left = undoNIC()
     return ReceiveReport(
       configuration: configuration, counters: counters,
       busySeconds: last > first ? Double(last - first) / 1e9 : 0,
@@ -173,7 +200,22 @@ public final class Receiver: Sendable {
       cpuSeconds: Double(threads.reduce(0) { $0 + $1.cpuNanoseconds }) / 1e9,
       engine: threads.first?.mode ?? "", remarks: remarks,
       failure: threads.compactMap { $0.failure }.first
-        ?? sentences.first.map { IngestError(.failed, $0) })
+        ?? sentences.first.map { IngestError(.failed, $0) },
+      notRestored: left)
+  }
+
+  /// Puts the NIC back; says what could not be, as sentences.
+  private func undoNIC() -> [String] {
+    let nic = state.withLock { state in
+      defer { state.nic = nil }
+      return state.nic
+    }
+    guard let nic else { return [] }
+    do throws(IngestError) {
+      return try nic.undo()
+    } catch {
+      return [error.description]
+    }
   }
 
   /// Several queues take connections from each other; one has nobody to give them to.

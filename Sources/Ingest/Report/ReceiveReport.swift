@@ -80,4 +80,6 @@ public struct ReceiveReport: Sendable {
   public var remarks: [String]
   /// The first failure that ended the run early, nil for a clean finish.
   public var failure: IngestError?
+  /// What of the NIC is not as it was before, as sentences; empty where all is.
+  public var notRestored: [String]
 }
