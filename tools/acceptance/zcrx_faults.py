@@ -93,7 +93,9 @@ def zcrx_faults_a_small_area():
 def zcrx_faults_a_small_completion_queue_and_refill_ring():
     with Place(queue=3) as place:
         place.steer(PORT)
-        part, _ = transfer(place, SIZE // 4, "--completions", 8, "--refill", 8, connections=4)
+        # A NIC that runs out of buffers may leave payload in the header part: that is copied.
+        part, _ = transfer(place, SIZE // 4, "--completions", 8, "--refill", 8, connections=4,
+                           split=False)
         full = part["counters"]["completionsFull"]
         require(full > 0, "the completion queue was never full")
         return f"full {full} times; {rate(part)}"

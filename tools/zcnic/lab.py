@@ -77,6 +77,8 @@ class Lab:
             call(["modprobe", "zcnic"])
             self.loaded = True
         self.await_ports()
+        for device in (self.DEVICE, self.PEER):
+            self.clear_faults(device)
         ends = ((self.RX, self.DEVICE, self.RX_ADDRESS, self.RX_ADDRESS6),
                 (self.TX, self.PEER, self.TX_ADDRESS, self.TX_ADDRESS6))
         for namespace, device, address, address6 in ends:
@@ -99,6 +101,14 @@ class Lab:
             if time.monotonic() > until:
                 raise LabError(f"{self.DEVICE} and {self.PEER} are not both in this namespace")
             time.sleep(0.02)
+
+    def clear_faults(self, device):
+        """Whoever used the port before may have left some on."""
+        for name in os.listdir(os.path.join(DEBUGFS, device)):
+            if name.endswith(("_nth", "_once")) or name in ("fail_mem_alloc", "fail_start"):
+                self.knob(name, 0, device=device)
+        self.knob("exhaust", "N", device=device)
+        self.knob("link", 1, device=device)
 
     def set_apart(self, queue):
         """As the queue of a NIC is made ready for zero-copy receive, in the order that works."""

@@ -26,6 +26,11 @@ struct Demands {
     journal.entry(setting)?.original ?? observed.values[setting]
   }
 
+  /// Whether the number of queues is not yet what it must be.
+  var changesChannels: Bool {
+    values[.channels].map { $0 != observed.values[.channels] } ?? false
+  }
+
   private var ifname: String { observed.ifname }
 
   private mutating func channels(_ wishes: [NICWish]) throws(NICPlanError) {

@@ -55,8 +55,9 @@ public struct NICJournal: Codable, Equatable, Sendable {
     public var context: UInt32?
     /// Nil until the driver has picked one.
     public var location: UInt32?
-    /// About to be deleted by us: if it is gone, nobody else did that.
-    public var isLeaving = false
+    /// It was there once, and is not about to be deleted by us: if it is gone, somebody else did
+    /// that.
+    public var isExpected = false
 
     var rule: FlowRule { FlowRule(flow, queue: queue, context: context) }
   }

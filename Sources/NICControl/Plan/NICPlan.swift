@@ -5,6 +5,8 @@ public struct NICPlan: Equatable, Sendable {
   public var kept: [String] = []
   /// The journal as it must be on disk before the first step.
   public var journal: NICJournal
+  /// Settings that somebody still needs.
+  private var demanded: Set<NICSetting> = []
 
   public enum Direction: Sendable {
     /// Somebody came: what is missing is made.
@@ -25,6 +27,12 @@ public enum NICStep: Equatable, Sendable {
 }
 
 extension NICPlan {
+  /// Nothing to do.
+  init(kept: [String], journal: NICJournal) {
+    self.kept = kept
+    self.journal = journal
+  }
+
   /// Plans for the holders that the journal names. A pure function: the same observation and
   /// journal give the same plan.
   public init(
@@ -35,6 +43,7 @@ extension NICPlan {
     case .release:
       // With nobody left nothing is demanded; what others need was possible when they came.
       let demands = try Demands(observed, journal)
+      demanded = Set(demands.values.keys)
       removeObjects(observed)
       for entry in journal.entries.sorted(by: { $0.setting > $1.setting }) {
         release(entry, observed, demands)
@@ -46,6 +55,15 @@ extension NICPlan {
       }
       try createObjects(observed, demands)
     }
+  }
+
+  /// The journal once all steps of a release were taken: what was undone need not be noted.
+  func settled(_ journal: NICJournal) -> NICJournal {
+    var settled = journal
+    settled.entries.removeAll { !demanded.contains($0.setting) }
+    settled.rules.removeAll { !journal.isLive($0.holder) }
+    settled.contexts.removeAll { !journal.isLive($0.holder) }
+    return settled
   }
 
   // MARK: Settings
@@ -66,7 +84,9 @@ extension NICPlan {
     // The kernel's own split setting may be "unknown" while the driver shows it on; zero-copy
     // receive goes by the former, and only setting it makes it known.
     let mustBeExplicit = setting == .tcpDataSplit && journal.entry(setting) == nil
-    guard now != wanted || mustBeExplicit else {
+    // With other channels the driver fills its own table anew, so that what is there now goes.
+    let isRefilled = setting == .indirection && demands.changesChannels
+    guard now != wanted || mustBeExplicit || isRefilled else {
       if journal.entry(setting) != nil { replace(entry) }
       return
     }
@@ -93,7 +113,9 @@ extension NICPlan {
       return
     }
     let target = wanted ?? NICPlan.restoring(entry, journal)
-    if now == target || wanted == nil && now == entry.original {
+    // A table that looks like the driver's own may still be one that was written.
+    let isWritten = target.isEmpty && entry.written.contains { !$0.isEmpty }
+    if now == target || wanted == nil && now == entry.original && !isWritten {
       if wanted == nil { drop(setting) }
       return
     }
@@ -139,12 +161,12 @@ extension NICPlan {
   private mutating func removeObjects(_ observed: NICObservation) {
     for index in journal.rules.indices where !journal.isLive(journal.rules[index].holder) {
       let owned = journal.rules[index]
-      journal.rules[index].isLeaving = true
+      journal.rules[index].isExpected = false
       if let location = journal.location(of: owned, in: observed) {
         var rule = owned.rule
         rule.location = location
         steps.append(.deleteRule(location: location, rule: rule))
-      } else if let noted = owned.location, !owned.isLeaving {
+      } else if let noted = owned.location, owned.isExpected {
         let other = observed.rules.contains { $0.location == noted }
         kept.append(
           "n-tuple rule \(noted) (TCP port \(owned.flow.port)) is "

@@ -12,6 +12,7 @@ extension NICJournal {
   mutating func note(_ location: UInt32, of owned: OwnedRule) {
     guard let index = rules.firstIndex(of: owned) else { return }
     rules[index].location = location
+    rules[index].isExpected = true
   }
 
   /// What is not as it was set up, as sentences.

@@ -163,13 +163,7 @@ public final class NICTransaction {
   ) throws(NICPlanError) -> [String] {
     var plan = try NICPlan(try observe(), journal, .release)
     try take(plan.steps, &plan.journal, store)
-    // What is undone need not be noted any more.
-    let after = try NICPlan(try observe(), plan.journal, .release)
-    var left = after.journal
-    let live = Set(left.holders.map(\.number))
-    left.rules.removeAll { !live.contains($0.holder) }
-    left.contexts.removeAll { !live.contains($0.holder) }
-    try store.save(left)
+    try store.save(plan.settled(plan.journal))
     return plan.kept
   }
 
