@@ -160,6 +160,27 @@ import Testing
     #expect(journal.isEmpty)
   }
 
+  /// A process that wants what an administrator has applied shares rule and context, and keeps
+  /// them when the administrator takes his wish back.
+  @Test(arguments: [[3], [2, 3]] as [[UInt32]])
+  func theSameWishTwiceIsMadeOnce(queues: [UInt32]) throws {
+    let start = ModelNIC()
+    var (nic, journal) = (start, Self.journal())
+    let wish = NICWish(queues: queues, flows: [Self.flow])
+    let holders = [journal.add(wish, isProcess: false)]
+    try nic.take(try NICPlan(nic.observed, journal, .acquire), &journal)
+    let second = journal.add(wish, isProcess: true)
+    let plan = try NICPlan(nic.observed, journal, .acquire)
+    #expect(plan.steps.isEmpty)
+    try nic.take(plan, &journal)
+    journal.holders.removeAll { $0.number == holders[0] }
+    #expect(try nic.converge(&journal).isEmpty)
+    Self.expectReached(nic, wish)
+    journal.holders.removeAll { $0.number == second }
+    #expect(try nic.converge(&journal).isEmpty)
+    #expect(nic.isBack(at: start) && journal.isEmpty)
+  }
+
   @Test func whatSomebodyElseHasChangedStays() throws {
     var nic = ModelNIC()
     var journal = Self.journal()

@@ -47,17 +47,17 @@ class Place(lab.Lab):
         while self.contexts:
             self.ethtool("-X", "context", self.contexts.pop(), "delete")
 
-    def receiver(self, *arguments, queue=None, **options):
+    def receiver(self, *arguments, queue=None, nic="keep", **options):
         """`ingest` bound to the queue set apart, or to those given ("3-6")."""
         queue = self.queue if queue is None else queue
         return Receiver(
-            "--ifname", self.DEVICE, "--queue", queue, *arguments, listen=None,
+            "--ifname", self.DEVICE, "--queue", queue, "--nic", nic, *arguments, listen=None,
             prefix=self.inside(self.RX), port=PORT, **options)
 
-    def send(self, *arguments, family=4, seconds=PATIENCE, **options):
+    def send(self, *arguments, family=4, seconds=PATIENCE, port=PORT, **options):
         host = self.RX_ADDRESS if family == 4 else f"[{self.RX_ADDRESS6}]"
         return send(
-            "--to", f"{host}:{PORT}", *arguments, seconds=seconds, prefix=self.inside(self.TX),
+            "--to", f"{host}:{port}", *arguments, seconds=seconds, prefix=self.inside(self.TX),
             **options)
 
     def call_inside(self, *command):
@@ -72,7 +72,7 @@ class Place(lab.Lab):
         queue = self.queue if queue is None else queue
         command = [*(self.inside(self.RX) if prefix is None else prefix),
                    os.path.join(BIN, "ingest"), "run", "--ifname", self.DEVICE, "--queue", queue,
-                   "--port", PORT, *arguments]
+                   "--nic", "keep", "--port", PORT, *arguments]
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, timeout=PATIENCE)
         said = done.stderr.strip()

@@ -136,6 +136,8 @@ public final class NICSetup: Sendable {
     } catch {
       throw NICPlanError(error)
     }
+    // What cannot be done at all is said first.
+    _ = try NICTransaction(access, link).plan(wish)
     let refusal = NICSafety.refusal(
       wish, observed, carriesDefaultRoute: NICSafety.carriesDefaultRoute(link.name))
     if let refusal { throw refusal }

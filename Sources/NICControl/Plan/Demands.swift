@@ -21,9 +21,12 @@ struct Demands {
     try indirection(wishes)
   }
 
-  /// The setting as it was before anything was done to it.
+  /// The setting as it was before anything was done to it, or as somebody else has set it since.
   func original(_ setting: NICSetting) -> NICSetting.Value? {
-    journal.entry(setting)?.original ?? observed.values[setting]
+    guard let entry = journal.entry(setting), let now = observed.values[setting],
+      NICPlan.isOurs(now, entry, observed)
+    else { return observed.values[setting] }
+    return entry.original
   }
 
   /// Whether the number of queues is not yet what it must be.

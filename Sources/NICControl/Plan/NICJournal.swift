@@ -70,6 +70,16 @@ public struct NICJournal: Codable, Equatable, Sendable {
 
   func isLive(_ holder: Int) -> Bool { holders.contains { $0.number == holder } }
 
+  /// Who else needs a rule whose holder has gone: the same connections at the same queues.
+  func heir(of owned: OwnedRule) -> Int? {
+    let table = owned.context.flatMap { number in contexts.first { $0.number == number }?.table }
+    return holders.first { holder in
+      guard holder.wish.flows.contains(owned.flow) else { return false }
+      if let queue = owned.queue { return holder.wish.queues == [queue] }
+      return table.map { Set($0) == Set(holder.wish.queues) } ?? false
+    }?.number
+  }
+
   /// Where an owned rule stands now; nil where it is gone. One whose location is not noted was
   /// inserted by a process that died before it could: as no such rule was there, it is that one.
   func location(of owned: OwnedRule, in observed: NICObservation) -> UInt32? {

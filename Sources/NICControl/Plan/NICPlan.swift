@@ -161,6 +161,10 @@ extension NICPlan {
   private mutating func removeObjects(_ observed: NICObservation) {
     for index in journal.rules.indices where !journal.isLive(journal.rules[index].holder) {
       let owned = journal.rules[index]
+      if let heir = journal.heir(of: owned) {
+        journal.rules[index].holder = heir
+        continue
+      }
       journal.rules[index].isExpected = false
       if let location = journal.location(of: owned, in: observed) {
         var rule = owned.rule
@@ -173,7 +177,14 @@ extension NICPlan {
             + (other ? "another one now: left" : "gone: somebody else has deleted it"))
       }
     }
-    for owned in journal.contexts where !journal.isLive(owned.holder) {
+    for index in journal.contexts.indices where !journal.isLive(journal.contexts[index].holder) {
+      let owned = journal.contexts[index]
+      if let rule = journal.rules.first(where: {
+        $0.context == owned.number && journal.isLive($0.holder)
+      }) {
+        journal.contexts[index].holder = rule.holder
+        continue
+      }
       guard let table = observed.contexts[owned.number] else { continue }
       if table == owned.table {
         steps.append(.deleteContext(owned.number))
@@ -207,11 +218,17 @@ extension NICPlan {
         "\(observed.ifname) (\(observed.driver)) has no RSS contexts to spread connections over "
           + "several queues with", remedy: "give --queue one queue")
     }
+    let wanted = IndirectionTable.over(holder.wish.queues, size: table.count)
+    // Who wants the same queues shares the context.
+    if let same = journal.contexts.first(where: {
+      $0.table == wanted && observed.contexts[$0.number] == wanted && journal.isLive($0.holder)
+    }) {
+      return same.number
+    }
     let taken = Set(observed.contexts.keys).union(journal.contexts.map(\.number))
     let number = (1...UInt32.max).first { !taken.contains($0) } ?? 1
     let owned = NICJournal.OwnedContext(
-      holder: holder.number, number: number,
-      table: IndirectionTable.over(holder.wish.queues, size: table.count))
+      holder: holder.number, number: number, table: wanted)
     journal.contexts.append(owned)
     steps.append(.createContext(owned))
     return number

@@ -32,6 +32,9 @@ public final class NICTransaction {
     let store = try JournalStore(link, directory: directory)
     var journal = try load(store)
     journal.holders.removeAll { !($0.process?.isAlive ?? true) }
+    if journal.holders.contains(where: { $0.process == nil && $0.wish == wish }) {
+      return NICPlan(kept: [], journal: journal)
+    }
     _ = journal.add(wish, isProcess: true)
     return try NICPlan(observed, journal, .acquire)
   }
