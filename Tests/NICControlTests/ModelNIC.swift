@@ -112,12 +112,14 @@ struct ModelNIC: Equatable {
   }
 
   /// Some state that an administrator may have left.
-  static func random(_ generator: inout SeededGenerator) throws -> ModelNIC {
+  static func random(
+    _ generator: inout SeededGenerator, tableSize: Int? = nil
+  ) throws -> ModelNIC {
     let queues = UInt32.random(in: 2...8, using: &generator)
     var nic = ModelNIC(
       queues: queues, split: .random(in: 0...2, using: &generator),
       threshold: [0, 0, 128, 512].randomElement(using: &generator) ?? 0,
-      tableSize: [16, 128].randomElement(using: &generator) ?? 16,
+      tableSize: tableSize ?? ([16, 128].randomElement(using: &generator) ?? 16),
       picksLocations: .random(using: &generator))
     var none = NICJournal(boot: "", ifname: "", interface: 0)
     try nic.set(.feature("rx-gro-hw"), [.random(in: 0...1, using: &generator)])

@@ -11,7 +11,7 @@ import Testing
     NICJournal(boot: "b", ifname: "eth1", interface: 2)
   }
 
-  private static func wish(_ generator: inout SeededGenerator, port: UInt16) -> NICWish {
+  static func wish(_ generator: inout SeededGenerator, port: UInt16) -> NICWish {
     var queues: Set<UInt32> = []
     for _ in 0..<Int.random(in: 1...2, using: &generator) {
       queues.insert(.random(in: 1..<8, using: &generator))
@@ -77,7 +77,7 @@ import Testing
     }
     var nic = start
     try nic.take(plan, &journal)
-    Self.expectReached(nic, wish)
+    Self.expectReached(nic.observed, wish)
     #expect(try NICPlan(nic.observed, journal, .acquire).steps.isEmpty)
     #expect(journal.drift(nic.observed).isEmpty)
     for limit in 0...plan.steps.count {
@@ -116,21 +116,21 @@ import Testing
     #expect(kept.isEmpty && journal.isEmpty)
   }
 
-  private static func expectReached(_ nic: ModelNIC, _ wish: NICWish) {
-    let values = nic.observed.values
+  static func expectReached(_ nic: NICObservation, _ wish: NICWish) {
+    let values = nic.values
     #expect(values[.tcpDataSplit] == [2])
     #expect(values[.headerSplitThreshold] == [0])
     #expect(values[.feature("rx-ntuple-filter")] == [1])
-    #expect(nic.observed.receiveQueues > wish.queues.max() ?? 0)
+    #expect(nic.receiveQueues > wish.queues.max() ?? 0)
     #expect(Set(values[.indirection] ?? []).isDisjoint(with: wish.queues))
     for flow in wish.flows {
-      let rule = nic.observed.rules.first {
+      let rule = nic.rules.first {
         $0.flow == (flow.isIPv6 ? .tcp6 : .tcp4) && $0.matches.first?.number == UInt64(flow.port)
       }
       if wish.queues.count == 1 {
         #expect(rule?.action == .queue(wish.queues[0], virtualFunction: 0))
       } else {
-        let table = rule?.context.flatMap { nic.observed.contexts[$0] }
+        let table = rule?.context.flatMap { nic.contexts[$0] }
         #expect(Set(table ?? []) == Set(wish.queues))
       }
     }
@@ -153,7 +153,7 @@ import Testing
     let first = Int.random(in: 0...1, using: &generator)
     journal.holders.removeAll { $0.number == holders[first] }
     #expect(try nic.converge(&journal).isEmpty)
-    Self.expectReached(nic, wishes[1 - first])
+    Self.expectReached(nic.observed, wishes[1 - first])
     journal.holders.removeAll { $0.number == holders[1 - first] }
     #expect(try nic.converge(&journal).isEmpty)
     #expect(nic.isBack(at: start))
@@ -175,7 +175,7 @@ import Testing
     try nic.take(plan, &journal)
     journal.holders.removeAll { $0.number == holders[0] }
     #expect(try nic.converge(&journal).isEmpty)
-    Self.expectReached(nic, wish)
+    Self.expectReached(nic.observed, wish)
     journal.holders.removeAll { $0.number == second }
     #expect(try nic.converge(&journal).isEmpty)
     #expect(nic.isBack(at: start) && journal.isEmpty)
