@@ -149,6 +149,25 @@ struct NICWatchLiveTests {
     }
   }
 
+  @Test("an XDP program that is attached and detached")
+  func xdp() throws {
+    try withVeth { access, link in
+      try TestNamespace.shell("ip link set v0 up && ip link set v1 up")
+      let watch = try NICWatch(interface: link.index)
+      let program = try TestXDP()
+      func seen() throws -> Link? {
+        let changes = try watch.changes { if case .link = $0 { true } else { false } }
+        guard case .link(let link) = changes.last else { return nil }
+        return link
+      }
+      try program.attach(to: link, access)
+      #expect(try seen()?.xdp?.mode == .generic)
+      try TestXDP.detach(from: link, access)
+      let after = try #require(try seen())
+      #expect(after.xdp == nil && after.isUp)
+    }
+  }
+
   @Test("messages that were lost are told of, and what comes later is seen again")
   func overrun() throws {
     try withVeth { _, link in

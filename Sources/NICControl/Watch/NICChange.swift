@@ -23,8 +23,9 @@ public enum NICChange: Equatable, Sendable {
   /// A page pool came, changed or went: so do the buffers of a queue when it is bound for
   /// zero-copy receive, let go or set up anew. Linux 6.8.
   case pagePools
-  /// The link as it is now: set up or down, carrier lost or back, an XDP program attached or
-  /// detached, another name or MTU. It comes along with a change of features, too.
+  /// The link as it is now: set up or down, carrier lost or back, another name or MTU, an XDP
+  /// program attached or detached by netlink while the interface is up. It comes along with a
+  /// change of features, too.
   case link(Link)
   /// The interface is gone, or moved to another network namespace. Nothing comes after it.
   case removed

@@ -5,8 +5,9 @@ import Glibc
 /// Tells of changes of one interface as they happen, whoever makes them.
 ///
 /// Open it first and read the settings then: a change in between is told of, too. Some things
-/// change without a word: n-tuple rules, NAPI settings, and the counters. They must be read again
-/// and again by who needs them.
+/// change without a word, and must be read again and again by who needs them: n-tuple rules, NAPI
+/// settings, counters, and an XDP program that is attached by a BPF link (BPF_LINK_CREATE), or
+/// while the interface is down.
 ///
 /// It sees the network namespace of the thread that made it, and needs no privilege. A thread at a
 /// time may use it.
