@@ -22,9 +22,12 @@ struct MessageDecoder: Sendable, CustomTestStringConvertible {
 
   /// - Parameters:
   ///   - weight: bytes of input that the value must have taken at least.
+  ///   - rewrite: the value written and read again, which must be the same; nil for a value that
+  ///     cannot be written.
   init<Value: Equatable & SendableMetatype>(
     _ name: String, samples: [[UInt8]], readsAll: Bool = false,
     weight: @escaping @Sendable (Value) -> Int = { _ in 0 },
+    rewrite: @escaping @Sendable (Value) throws(MalformedMessage) -> Value? = { _ in nil },
     decode: @escaping @Sendable (ArraySlice<UInt8>) throws(MalformedMessage) -> Value
   ) {
     self.name = name
@@ -35,6 +38,9 @@ struct MessageDecoder: Sendable, CustomTestStringConvertible {
         let value = try decode(bytes)
         guard let same = try? decode(again), same == value else {
           return .wrong("other bytes around them make another value than \(value)")
+        }
+        if let other = try rewrite(value), other != value {
+          return .wrong("written and read again, \(value) is \(other)")
         }
         let taken = weight(value)
         return taken <= bytes.count

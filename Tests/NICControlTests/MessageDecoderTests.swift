@@ -6,7 +6,7 @@ import Testing
 @Suite("malformed messages")
 struct MessageDecoderTests {
   /// For all decoders together. A debug build is some thirty times slower than an optimised one, in
-  /// which tools/test runs a million.
+  /// which tools/gates/messages runs a million.
   static let inputs: Int = {
     guard let text = unsafe getenv("INGEST_TEST_MUTATIONS") else { return 40_000 }
     return Int(unsafe String(cString: text)) ?? 0
@@ -24,6 +24,8 @@ struct MessageDecoderTests {
   func mutations(decoder: MessageDecoder) {
     let report = decoder.report(
       seed: 1, count: MessageDecoderTests.inputs / MessageDecoder.all.count + 1)
+    // tools/gates/messages counts them.
+    print("mutated \(decoder.name): \(report.read) read, \(report.refused) refused")
     #expect(report.finding == nil)
     #expect(report.read > 0, "\(report)")
     #expect(report.refused > 0 || decoder.readsAll, "\(report)")
@@ -75,6 +77,15 @@ struct MessageDecoderFaultTests {
     let report = MessageDecoderFaultTests.peeking.report(seed: 1, count: 200)
     #expect(report.finding?.hasPrefix("peeking, seed 1, [") == true)
     #expect(report.finding?.contains("other bytes around them") == true)
+  }
+
+  @Test("a value that is another when written and read again")
+  func rewritten() {
+    let forgetful = MessageDecoder(
+      "forgetful", samples: [EthtoolMessages.rings],
+      rewrite: { (value: [UInt8]) throws(MalformedMessage) in value.dropLast() }
+    ) { bytes throws(MalformedMessage) in Array(bytes) }
+    #expect(forgetful.report(seed: 1, count: 2).finding?.contains("read again") == true)
   }
 
   @Test("a value that is longer than its bytes")
