@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -179,6 +180,20 @@ int64_t ik_tcp_retransmits(int fd) {
   socklen_t length = sizeof info;
   if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return -errno;
   return info.tcpi_total_retrans;
+}
+
+int ik_poll_either(int one, int other) {
+  int both = epoll_create1(EPOLL_CLOEXEC);
+  if (both < 0) return -errno;
+  const int fds[] = {one, other};
+  for (int at = 0; at < 2; at++) {
+    struct epoll_event event = {.events = EPOLLIN};
+    if (epoll_ctl(both, EPOLL_CTL_ADD, fds[at], &event) == 0) continue;
+    int error = errno;
+    close(both);
+    return -error;
+  }
+  return both;
 }
 
 int ik_zerocopy_notifications(int fd, struct ik_zerocopy_range *out, int capacity) {

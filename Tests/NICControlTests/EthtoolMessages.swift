@@ -47,6 +47,14 @@ enum EthtoolMessages {
     $0.add(6, UInt32(0))
   }
 
+  /// A bit set alone, with a bit that has no name.
+  static let bits: [UInt8] = {
+    var writer = AttributeWriter()
+    maskedBits(&writer, set: ["rx-hashing", "highdma"], clear: ["rx-gro-hw"])
+    writer.nest(3) { list in list.nest(1) { $0.add(1, UInt32(70)) } }
+    return writer.bytes
+  }()
+
   private static func plainBits(_ writer: inout AttributeWriter, _ names: [String]) {
     writer.add(1, bytes: [])
     writer.add(2, UInt32(64))

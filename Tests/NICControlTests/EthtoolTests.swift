@@ -70,22 +70,6 @@ struct EthtoolTests {
     let bare = try ReceiveSideScaling(Attributes(EthtoolMessages.attributes { _ in }[...]))
     #expect(bare.context == 0 && bare.indirection.isEmpty && bare.hashFunction == nil)
   }
-
-  @Test("mutated replies are read or refused", arguments: 0..<12 as Range<UInt64>)
-  func mutations(seed: UInt64) throws {
-    let messages: [([UInt8], (Attributes) throws -> Void)] = [
-      (EthtoolMessages.rings, { _ = try Rings($0) }),
-      (EthtoolMessages.channels, { _ = try Channels($0) }),
-      (EthtoolMessages.features, { _ = try Features($0) }),
-      (EthtoolMessages.scaling, { _ = try ReceiveSideScaling($0) }),
-    ]
-    for (index, message) in messages.enumerated() {
-      let count = try decodeMutations(of: message.0, seed: seed) { bytes in
-        try message.1(try Attributes(bytes[...]))
-      }
-      #expect(count.refused > 0 && count.read > 0, "message \(index), seed \(seed): \(count)")
-    }
-  }
 }
 
 @Suite("ethtool, live")

@@ -23,6 +23,46 @@ struct FlowRuleTests {
     return bytes
   }
 
+  /// A rule with matches of several sizes.
+  static let sample = specification(
+    type: 5 | 0xe000_0000, cookie: 3,
+    fields: [
+      (0, [UInt8](0..<16), [UInt8](repeating: 0xff, count: 16)), (34, [0, 80], [0xff, 0xff]),
+      (54, [2, 0, 0, 0, 0, 1], [UInt8](repeating: 0xff, count: 6)), (62, [0, 7], [0x0f, 0xff]),
+    ])
+
+  /// The answer about the number of rules, then that with their locations.
+  static let list =
+    answer(data: 0x8000_0000, count: 3)
+    + answer(data: 1024, count: 3, locations: [1, 2, 700])
+
+  /// A struct ethtool_rxnfc.
+  private static func answer(data: UInt64, count: UInt32, locations: [UInt32] = []) -> [UInt8] {
+    [0x2e, 0, 0, 0, 0, 0, 0, 0] + littleEndianBytes(of: data)
+      + [UInt8](repeating: 0, count: 168) + littleEndianBytes(of: count)
+      + locations.flatMap { littleEndianBytes(of: $0) }
+      + [UInt8](repeating: 0, count: locations.isEmpty ? 4 : 0)
+  }
+
+  @Test("the locations of rules, no more than were counted or are there")
+  func locations() throws {
+    func read(_ counted: UInt32, _ listed: UInt32, _ locations: [UInt32]) throws -> [UInt32] {
+      try FlowRuleList(
+        counted: FlowRuleTests.answer(data: 0, count: counted),
+        listed: FlowRuleTests.answer(data: 0, count: listed, locations: locations)
+      ).locations
+    }
+    #expect(try read(3, 3, [1, 2, 700]) == [1, 2, 700])
+    #expect(try read(3, 2, [1, 2, 700]) == [1, 2])
+    #expect(try read(2, 3, [1, 2]) == [1, 2])
+    #expect(try read(0, 0, []) == [])
+    // More than there is room for.
+    #expect(throws: MalformedMessage.self) { try read(3, 3, [1, 2]) }
+    let list = FlowRuleTests.list
+    let whole = try FlowRuleList(counted: Array(list[..<192]), listed: Array(list[192...]))
+    #expect(whole.capacity == 1024 && whole.picksLocations)
+  }
+
   private func rule(_ bytes: [UInt8], context: UInt32 = 0) throws -> FlowRule {
     try #require(FlowRule(specification: bytes[...], context: context))
   }

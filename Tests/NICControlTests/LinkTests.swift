@@ -17,6 +17,22 @@ struct LinkTests {
       + [0, 0, 0, 0] + writer.bytes
   }
 
+  /// A NIC, and a virtual interface.
+  static let samples = [
+    message(flags: 1 | 1 << 16) {
+      $0.nest(43) {
+        $0.add(2, UInt8(1))
+        $0.add(4, UInt32(55))
+      }
+      $0.add(56, text: "0000:3b:00.0")
+      $0.add(57, text: "pci")
+    },
+    message(flags: 0) {
+      $0.nest(18) { $0.add(1, text: "netkit") }
+      $0.nest(43) { $0.add(2, UInt8(0)) }
+    },
+  ]
+
   /// A link that no machine has.
   static func gone() throws -> Link {
     var bytes = [UInt8](repeating: 0, count: 16)
@@ -29,15 +45,7 @@ struct LinkTests {
 
   @Test("a NIC with an XDP program")
   func nic() throws {
-    let message = LinkTests.message(flags: 1 | 1 << 16) {
-      $0.nest(43) {
-        $0.add(2, UInt8(1))
-        $0.add(4, UInt32(55))
-      }
-      $0.add(56, text: "0000:3b:00.0")
-      $0.add(57, text: "pci")
-    }
-    let link = try Link(message: message)
+    let link = try Link(message: LinkTests.samples[0])
     #expect(link.index == 7)
     #expect(link.name == "zc0")
     #expect(link.mtu == 9000)
@@ -49,11 +57,7 @@ struct LinkTests {
 
   @Test("a virtual interface that is down, without XDP")
   func virtual() throws {
-    let message = LinkTests.message(flags: 0) {
-      $0.nest(18) { $0.add(1, text: "netkit") }
-      $0.nest(43) { $0.add(2, UInt8(0)) }
-    }
-    let link = try Link(message: message)
+    let link = try Link(message: LinkTests.samples[1])
     #expect(link.kind == "netkit")
     #expect(link.xdp == nil && link.parent == nil)
     #expect(!link.isUp && !link.hasCarrier)

@@ -44,6 +44,15 @@ enum NetdevMessages {
     $0.add(5, UInt32(2))
     $0.add(6, UInt32(20_000))
     $0.add(7, UInt64(20_000_000_000))
+    $0.add(8, UInt32(1))
+  }
+
+  static let device = attributes {
+    $0.add(1, UInt32(7))
+    $0.add(3, UInt64(0x33))
+    $0.add(4, UInt32(1))
+    $0.add(5, UInt64(3))
+    $0.add(6, UInt64(1))
   }
 
   static let pagePool = attributes {

@@ -42,6 +42,9 @@ uint32_t ik_incoming_napi(int fd);
 // Whether the peer of a TCP socket may still be sending: no FIN of its was received.
 int ik_peer_may_send(int fd);
 int64_t ik_unread_bytes(int fd); // FIONREAD
+// A new descriptor that is readable while either of two is; the caller closes it, before or after
+// them. A negative errno otherwise.
+int ik_poll_either(int one, int other);
 
 // TCP retransmitted segments so far (tcpi_total_retrans), or a negative errno.
 int64_t ik_tcp_retransmits(int fd);

@@ -19,6 +19,8 @@ private enum StatisticsLayout {
   /// Kernels before 6.19 write as many entries as the driver has by then, whatever the caller made
   /// room for; no driver's number grows by this much between two calls.
   static let slack = 1024
+  /// Far more than any driver has; a count beyond it is no count.
+  static let most: UInt32 = 1 << 20
 }
 
 extension NICAccess {
@@ -51,6 +53,9 @@ extension NICAccess {
     guard command[...].number(at: 8, as: UInt64.self) != 0,
       let count: UInt32 = command[...].number(at: StatisticsLayout.setInfoHeader)
     else { throw NetlinkError(what, errno: EOPNOTSUPP) }
+    guard count <= StatisticsLayout.most else {
+      throw NetlinkError(what, malformed: MalformedMessage("a driver with \(count) counters"))
+    }
     return Int(count)
   }
 

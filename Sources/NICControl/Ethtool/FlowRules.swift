@@ -14,6 +14,39 @@ private enum RuleLayout {
   static let count = 184
   static let locations = 188
   static let picksLocations: UInt64 = 0x8000_0000  // RX_CLS_LOC_SPECIAL
+  /// Far more than any NIC has; a count beyond it is no count.
+  static let most: UInt32 = 1 << 20
+}
+
+/// What the answers about the number of rules and about their locations say.
+struct FlowRuleList: Equatable {
+  let locations: [UInt32]
+  /// 0 where the driver does not tell.
+  let capacity: UInt32
+  let picksLocations: Bool
+
+  init(counted: [UInt8], listed: [UInt8]) throws(MalformedMessage) {
+    guard let data: UInt64 = counted[...].number(at: RuleLayout.data),
+      let size: UInt64 = listed[...].number(at: RuleLayout.data),
+      let count: UInt32 = listed[...].number(at: RuleLayout.count)
+    else { throw MalformedMessage("an answer of \(listed.count) bytes about n-tuple rules") }
+    // The kernel lists as many as there was room for, which is as many as were counted.
+    let found = min(count, try FlowRuleList.count(counted))
+    let bytes = listed.dropFirst(RuleLayout.locations).prefix(Int(found) * 4)
+    guard bytes.count == Int(found) * 4, let words = bytes.words else {
+      throw MalformedMessage("\(bytes.count) bytes with the locations of \(found) n-tuple rules")
+    }
+    locations = words
+    capacity = UInt32(truncatingIfNeeded: size & ~RuleLayout.picksLocations)
+    picksLocations = data & RuleLayout.picksLocations != 0
+  }
+
+  /// How many rules there are.
+  static func count(_ counted: [UInt8]) throws(MalformedMessage) -> UInt32 {
+    guard let count: UInt32 = counted[...].number(at: RuleLayout.count), count <= RuleLayout.most
+    else { throw MalformedMessage("an answer about the number of n-tuple rules without one") }
+    return count
+  }
 }
 
 extension NICAccess {
@@ -36,19 +69,18 @@ extension NICAccess {
 
   private func flowRulesOnce(_ what: String, _ link: Link) throws(NetlinkError) -> FlowRules {
     let counted = try ruleCall(what, link, command: RuleLayout.getCount, rules: 0) { _ in }
-    let data: UInt64 = counted[...].number(at: RuleLayout.data) ?? 0
-    let expected: UInt32 = counted[...].number(at: RuleLayout.count) ?? 0
-    let listed = try ruleCall(what, link, command: RuleLayout.getAll, rules: expected) { _ in }
-    let capacity: UInt64 = listed[...].number(at: RuleLayout.data) ?? 0
-    let found = min(listed[...].number(at: RuleLayout.count) ?? 0, expected)
-    var rules: [FlowRule] = []
-    for location in listed.dropFirst(RuleLayout.locations).prefix(Int(found) * 4).words ?? [] {
-      rules.append(try flowRule(what, link, at: location))
+    let expected = try NetlinkError.reading(what) { () throws(MalformedMessage) in
+      try FlowRuleList.count(counted)
     }
-    let size = UInt32(truncatingIfNeeded: capacity & ~RuleLayout.picksLocations)
+    let listed = try ruleCall(what, link, command: RuleLayout.getAll, rules: expected) { _ in }
+    let list = try NetlinkError.reading(what) { () throws(MalformedMessage) in
+      try FlowRuleList(counted: counted, listed: listed)
+    }
+    var rules: [FlowRule] = []
+    for location in list.locations { rules.append(try flowRule(what, link, at: location)) }
     return FlowRules(
-      rules: rules, capacity: size == 0 ? nil : size,
-      picksLocations: data & RuleLayout.picksLocations != 0)
+      rules: rules, capacity: list.capacity == 0 ? nil : list.capacity,
+      picksLocations: list.picksLocations)
   }
 
   private func flowRule(

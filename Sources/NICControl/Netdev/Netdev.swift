@@ -6,4 +6,5 @@ enum Netdev {
   static let getQueue: UInt8 = 10
   static let getNAPI: UInt8 = 11
   static let getQueueStatistics: UInt8 = 12
+  static let setNAPI: UInt8 = 14
 }

@@ -45,4 +45,15 @@ extension NetlinkError {
   init(_ request: String, malformed: MalformedMessage) {
     self.init(request, errno: EBADMSG, message: malformed.what)
   }
+
+  /// What a parser reads from an answer, or its complaint as an error of the request.
+  static func reading<Value>(
+    _ request: String, _ read: () throws(MalformedMessage) -> Value
+  ) throws(NetlinkError) -> Value {
+    do throws(MalformedMessage) {
+      return try read()
+    } catch {
+      throw NetlinkError(request, malformed: error)
+    }
+  }
 }

@@ -57,6 +57,12 @@ final class NetlinkSocket {
     return number
   }
 
+  /// The number of a family's multicast group; nil where this kernel lacks either.
+  func group(_ group: String, of family: String) -> Int32? {
+    let status = unsafe genl_ctrl_resolve_grp(socket, family, group)
+    return status < 0 ? nil : status
+  }
+
   /// What kind of answer a request has.
   enum Answer {
     /// Replies, then an acknowledgement. A request that changes something has no reply.
