@@ -96,7 +96,9 @@ public final class NICTransaction {
         kept += try release(holder.number, store)
       }
     }
-    return kept
+    // What stays is seen anew by each who undoes something.
+    var seen: Set<String> = []
+    return kept.filter { seen.insert($0).inserted }
   }
 
   /// What is not as it was set up, as sentences; empty where all is.
