@@ -74,7 +74,7 @@ let package = Package(
     .executableTarget(
       name: "IngestCommand",
       dependencies: [
-        "Ingest", "CommandSupport", "RingCore", "Stages", "CIngestKernel",
+        "Ingest", "NICControl", "CommandSupport", "RingCore", "Stages", "CIngestKernel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
