@@ -103,7 +103,8 @@ let package = Package(
     .testTarget(
       name: "IngestTests",
       dependencies: [
-        "Ingest", "RingCore", "Wire", "ZeroCopy", "CIngestKernel", "IngestTestSupport",
+        "Ingest", "NICControl", "RingCore", "Wire", "ZeroCopy", "CIngestKernel",
+        "IngestTestSupport",
       ],
       swiftSettings: strict),
     .testTarget(

@@ -10,6 +10,7 @@ import Testing
       ),
       ("ingest", ["loopback", "--help"], ["EXAMPLES", "CRC32C", "--congestion", "end.exitCode"]),
       ("ingest", ["stages", "--help"], ["KIND:OPTIONS"]),
+      ("ingest", ["doctor", "--help"], ["EXAMPLES", "--probe-bind", "blocks", "restarts"]),
       (
         "ingest-send", ["--help"],
         ["EXAMPLES", "EXIT CODES", "--method", "-P, --streams", "end.exitCode"]

@@ -17,7 +17,8 @@ struct DiagnosisScene {
   }
 
   mutating func queue(_ fill: (inout AttributeWriter) -> Void) throws {
-    var queues = state?.queues.value ?? []
+    // Another change may have taken the interface away.
+    guard var queues = state?.queues.value, queues.count > 3 else { return }
     queues[3] = try Queue(Attributes(NetdevMessages.queue(3, fill)[...]))
     state?.queues = .value(queues)
   }

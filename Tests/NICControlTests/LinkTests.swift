@@ -8,10 +8,12 @@ import Testing
 @Suite("links")
 struct LinkTests {
   /// An RTM_NEWLINK payload of interface 7 that is up, with the attributes given.
-  static func message(flags: UInt32 = 1, _ fill: (inout AttributeWriter) -> Void) -> [UInt8] {
+  static func message(
+    flags: UInt32 = 1, mtu: UInt32 = 9000, _ fill: (inout AttributeWriter) -> Void
+  ) -> [UInt8] {
     var writer = AttributeWriter()
     writer.add(3, text: "zc0")
-    writer.add(4, UInt32(9000))
+    writer.add(4, mtu)
     fill(&writer)
     return [0, 0, 1, 0] + littleEndianBytes(of: UInt32(7)) + littleEndianBytes(of: flags)
       + [0, 0, 0, 0] + writer.bytes

@@ -257,13 +257,15 @@ import Testing
       NICSafety.refusal(one, single, carriesDefaultRoute: false)?.what.contains("one receive queue")
         == true)
     let four =
-      "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\neth1\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+      "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
+      + "eth1\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
     #expect(NICSafety.carriesDefaultRoute("eth1", four: four, six: ""))
     #expect(!NICSafety.carriesDefaultRoute("eth2", four: four, six: ""))
     let zero = String(repeating: "0", count: 32)
     let gateway = "fe80" + String(repeating: "0", count: 27) + "1"
     let six =
-      "\(zero) 00 \(zero) 00 \(gateway) 00000400 00000001 00000000 00000003     eth1\n\(zero) 00 \(zero) 00 \(zero) ffffffff 00000001 00000000 00200200       lo\n"
+      "\(zero) 00 \(zero) 00 \(gateway) 00000400 00000001 00000000 00000003     eth1\n"
+      + "\(zero) 00 \(zero) 00 \(zero) ffffffff 00000001 00000000 00200200       lo\n"
     #expect(NICSafety.carriesDefaultRoute("eth1", four: "", six: six))
     #expect(!NICSafety.carriesDefaultRoute("lo", four: "", six: six))
   }

@@ -22,81 +22,81 @@ static int count;
 
 static void point(void)
 {
-	const char *wanted = getenv("KILLPOINT");
+  const char *wanted = getenv("KILLPOINT");
 
-	count++;
-	if (wanted && atoi(wanted) == count)
-		kill(getpid(), SIGKILL);
+  count++;
+  if (wanted && atoi(wanted) == count)
+    kill(getpid(), SIGKILL);
 }
 
 static __attribute__((destructor)) void tell(void)
 {
-	const char *path = getenv("KILLPOINT_COUNT");
-	FILE *file = path ? fopen(path, "w") : NULL;
+  const char *path = getenv("KILLPOINT_COUNT");
+  FILE *file = path ? fopen(path, "w") : NULL;
 
-	if (file) {
-		fprintf(file, "%d\n", count);
-		fclose(file);
-	}
+  if (file) {
+    fprintf(file, "%d\n", count);
+    fclose(file);
+  }
 }
 
 /* ETHTOOL_MSG_*_SET and _ACT of include/uapi/linux/ethtool_netlink_generated.h */
 static int changes(unsigned char command)
 {
-	return command == 12 || command == 16 || command == 18 || (command >= 48 && command <= 50);
+  return command == 12 || command == 16 || command == 18 || (command >= 48 && command <= 50);
 }
 
 int nl_send_simple(struct nl_sock *socket, int type, int flags, void *payload, size_t size)
 {
-	int (*real)(struct nl_sock *, int, int, void *, size_t) = dlsym(RTLD_NEXT, __func__);
+  int (*real)(struct nl_sock *, int, int, void *, size_t) = dlsym(RTLD_NEXT, __func__);
 
-	/* Numbers of families start above those of netlink itself and of rtnetlink's messages. */
-	if (type > 16 && type != 18 && !(flags & 0x300) && size > 4 &&
-	    changes(*(unsigned char *)payload))
-		point();
-	return real(socket, type, flags, payload, size);
+  /* Numbers of families start above those of netlink itself and of rtnetlink's messages. */
+  if (type > 16 && type != 18 && !(flags & 0x300) && size > 4 &&
+      changes(*(unsigned char *)payload))
+    point();
+  return real(socket, type, flags, payload, size);
 }
 
 int ioctl(int descriptor, unsigned long request, ...)
 {
-	int (*real)(int, unsigned long, ...) = dlsym(RTLD_NEXT, __func__);
-	va_list arguments;
-	void *argument;
+  int (*real)(int, unsigned long, ...) = dlsym(RTLD_NEXT, __func__);
+  va_list arguments;
+  void *argument;
 
-	va_start(arguments, request);
-	argument = va_arg(arguments, void *);
-	va_end(arguments);
-	if (request == SIOCETHTOOL) {
-		switch (*(__u32 *)((struct ifreq *)argument)->ifr_data) {
-		case ETHTOOL_SRXCLSRLINS:
-		case ETHTOOL_SRXCLSRLDEL:
-		case ETHTOOL_SRSSH:
-			point();
-		}
-	}
-	return real(descriptor, request, argument);
+  va_start(arguments, request);
+  argument = va_arg(arguments, void *);
+  va_end(arguments);
+  if (request == SIOCETHTOOL) {
+    switch (*(__u32 *)((struct ifreq *)argument)->ifr_data) {
+    case ETHTOOL_SRXCLSRLINS:
+    case ETHTOOL_SRXCLSRLDEL:
+    case ETHTOOL_SRSSH:
+      point();
+    }
+  }
+  return real(descriptor, request, argument);
 }
 
 int fsync(int descriptor)
 {
-	int (*real)(int) = dlsym(RTLD_NEXT, __func__);
+  int (*real)(int) = dlsym(RTLD_NEXT, __func__);
 
-	point();
-	return real(descriptor);
+  point();
+  return real(descriptor);
 }
 
 int rename(const char *from, const char *to)
 {
-	int (*real)(const char *, const char *) = dlsym(RTLD_NEXT, __func__);
+  int (*real)(const char *, const char *) = dlsym(RTLD_NEXT, __func__);
 
-	point();
-	return real(from, to);
+  point();
+  return real(from, to);
 }
 
 int unlink(const char *path)
 {
-	int (*real)(const char *) = dlsym(RTLD_NEXT, __func__);
+  int (*real)(const char *) = dlsym(RTLD_NEXT, __func__);
 
-	point();
-	return real(path);
+  point();
+  return real(path);
 }

@@ -10,4 +10,5 @@
 #include "ik_setup.h"
 #include "ik_socket.h"
 #include "ik_thread.h"
+#include "ik_verbs.h"
 #include "ik_zcrx.h"

@@ -93,9 +93,7 @@ struct AreaBinding {
     Registration.explain(
       errno, features: features,
       wish: RegistrationWish(
-        target: queue.map { .init(interface: configuration.ifname ?? "", queue: $0) },
-        areaBytes: UInt64(layout.byteCount), memory: configuration.memory.asWished,
-        bufferBytes: UInt64(layout.bufferSize), refillEntries: UInt64(sizes.refill)))
+        configuration, layout, queue: queue, refillEntries: sizes.refill))
   }
 
   private var registration: Registration? {

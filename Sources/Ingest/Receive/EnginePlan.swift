@@ -1,4 +1,5 @@
 import Glibc
+import NICControl
 import RingCore
 import ZeroCopy
 
@@ -95,9 +96,8 @@ struct EnginePlan: Sendable {
     }
     let index = unsafe if_nametoindex(ifname)
     guard index != 0 else {
-      throw IngestError(
-        .failed, "no such interface: \(ifname)",
-        remedy: "`ip -br link` lists the interfaces of this network namespace")
+      let missing = RegistrationDiagnosis(missingInterface: ifname)
+      throw IngestError(.failed, missing.what, remedy: missing.remedy)
     }
     return .zeroCopy(interface: index, queues: configuration.queues.map { UInt32(clamping: $0) })
   }

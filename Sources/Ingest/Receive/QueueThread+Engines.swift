@@ -49,7 +49,7 @@ extension QueueThread {
         entries: min(ZeroCopyEngine.submissionEntries, completions),
         completionEntries: completions)
     } catch {
-      throw IngestError(error)
+      throw Registration.explain(ring: error)
     }
   }
 

@@ -1,6 +1,7 @@
 import CIngestKernel
 import Glibc
 import NICControl
+import RingCore
 import ZeroCopy
 
 /// Registering interface queues with words for what the kernel says by errno alone.
@@ -32,13 +33,18 @@ struct Registration: Sendable {
     return outcome == .free
   }
 
+  /// Why there can be no ring at all. It has nothing to do with a NIC.
+  static func explain(ring error: RingError) -> IngestError {
+    guard [EPERM, EACCES, ENOSYS].contains(error.errno) else { return IngestError(error) }
+    let wish = RegistrationWish(target: nil, areaBytes: 0, memory: .pages, refillEntries: 0)
+    return explain(error.errno, features: KernelFeatures(), wish: wish)
+  }
+
   /// Why the kernel refused, in the order of its own checks. Reads the NIC's state as it is now.
   static func explain(
     _ errno: Int32, features: KernelFeatures, wish: RegistrationWish
   ) -> IngestError {
-    var host = RegistrationHost.current()
-    host.features = features.reported
-    host.isCompiledIn = features.isCompiledIn
+    var host = RegistrationHost.current(features)
     if errno == EEXIST { host.owners = QueueOwner.candidates() }
     let name = wish.target?.interface
     let state = name.flatMap { name in try? NICAccess().state(of: name) }
@@ -57,6 +63,30 @@ extension IngestError {
       case .failed: .failed
       }
     self.init(kind, diagnosis.what, remedy: diagnosis.remedy)
+  }
+}
+
+extension RegistrationHost {
+  /// This process and its kernel, with what the kernel says of itself.
+  static func current(_ features: KernelFeatures) -> RegistrationHost {
+    var host = current()
+    host.features = features.reported
+    host.isCompiledIn = features.isCompiledIn
+    return host
+  }
+}
+
+extension RegistrationWish {
+  /// What a start registers. A page is what buffers are where no length is given.
+  init(
+    _ configuration: ReceiveConfiguration, _ layout: AreaLayout, queue: UInt32?,
+    refillEntries: UInt32
+  ) {
+    let isPage = layout.bufferSize == Int(getpagesize())
+    self.init(
+      target: queue.map { .init(interface: configuration.ifname ?? "", queue: $0) },
+      areaBytes: UInt64(layout.byteCount), memory: configuration.memory.asWished,
+      bufferBytes: isPage ? 0 : UInt64(layout.bufferSize), refillEntries: UInt64(refillEntries))
   }
 }
 

@@ -3,7 +3,7 @@ import Glibc
 extension RegistrationCheck {
   /// The area: its size, its memory and the buffers that it is cut into.
   static let areaChecks: [RegistrationCheck] = [
-    RegistrationCheck(EINVAL) { scene in
+    RegistrationCheck(.buffers, EINVAL) { scene in
       let bytes = scene.wish.bufferBytes
       let page = scene.host.pageBytes
       guard bytes != 0, bytes < page || bytes & (bytes - 1) != 0 else { return nil }
@@ -11,7 +11,7 @@ extension RegistrationCheck {
         .refused, "a buffer of \(bytes) bytes is not possible",
         "--buffer takes a power of two from \(page) on")
     },
-    RegistrationCheck(EOPNOTSUPP) { scene in
+    RegistrationCheck(.buffers, EOPNOTSUPP) { scene in
       guard scene.wish.target == nil, scene.wish.bufferBytes > scene.host.pageBytes else {
         return nil
       }
@@ -19,26 +19,26 @@ extension RegistrationCheck {
         .notSupported, "without a NIC, buffers are pages of \(scene.host.pageBytes) bytes",
         "leave --buffer out, or name a NIC by --ifname and --queue")
     },
-    RegistrationCheck(EINVAL) { scene in
+    RegistrationCheck(.area, EINVAL) { scene in
       guard scene.wish.memory == .dmabuf, !scene.host.has(.dmabufAreas) else { return nil }
       return .certain(
         .notSupported, "Linux \(scene.host.kernel) does not take device memory as an area",
         "Linux 6.16 is the first that does; `--memory pages` works here")
     },
-    RegistrationCheck(EINVAL) { scene in
+    RegistrationCheck(.area, EINVAL) { scene in
       guard scene.wish.memory == .dmabuf, scene.wish.target == nil else { return nil }
       return .certain(
         .refused, "device memory as an area needs a NIC that writes to it",
         "name one by --ifname and --queue, or take `--memory pages`")
     },
-    RegistrationCheck(EFAULT, EINVAL) { scene in
+    RegistrationCheck(.area, EFAULT, EINVAL) { scene in
       let bytes = scene.wish.areaBytes
       guard bytes == 0 || bytes % scene.host.pageBytes != 0 else { return nil }
       return .certain(
         .refused, "an area of \(bytes) bytes is not possible",
         "--area takes a multiple of the page size, \(scene.host.pageBytes)")
     },
-    RegistrationCheck(EFAULT) { scene in
+    RegistrationCheck(.area, EFAULT) { scene in
       let bytes = scene.wish.areaBytes
       guard bytes > gibibyte, scene.wish.memory != .dmabuf, !scene.host.has(.largeAreas) else {
         return nil
@@ -49,19 +49,19 @@ extension RegistrationCheck {
           + "takes",
         "give --area 1GiB or less; Linux 7.2 is the first to take more")
     },
-    RegistrationCheck(EINVAL, EOVERFLOW, E2BIG, EFAULT) { scene in
+    RegistrationCheck(.area, EINVAL, EOVERFLOW, E2BIG, EFAULT) { scene in
       guard scene.wish.areaBytes > gibibyte << 10 else { return nil }
       return .certain(
         .refused, "an area of \(sizeText(scene.wish.areaBytes)) is more than any kernel takes",
         "give --area 4GiB or less")
     },
-    RegistrationCheck(EBADF) { scene in
+    RegistrationCheck(.area, EBADF) { scene in
       guard scene.wish.memory == .dmabuf else { return nil }
       return .possible(
         .refused, "the descriptor given for the area is not open",
         "--memory dmabuf-fd:N takes the number of a descriptor that this process was started with")
     },
-    RegistrationCheck(EINVAL) { scene in
+    RegistrationCheck(.area, EINVAL) { scene in
       guard scene.wish.memory == .dmabuf else { return nil }
       return .possible(
         .refused,
@@ -70,15 +70,15 @@ extension RegistrationCheck {
         "--area must be the whole size of the dma-buf: `cat /proc/PID/fdinfo/N` of its owner "
           + "shows it")
     },
-    RegistrationCheck(ENOMEM) { scene in lockedMemory(scene) },
-    RegistrationCheck(EFAULT) { scene in
+    RegistrationCheck(.lockedMemory, ENOMEM) { scene in lockedMemory(scene) },
+    RegistrationCheck(.area, EFAULT) { scene in
       guard scene.wish.memory != .dmabuf else { return nil }
       return .possible(
         .refused, "the kernel cannot pin the memory of the area for the NIC",
         "it must be writable and anonymous or of huge pages: `--memory pages`; memory of files "
           + "is refused")
     },
-    RegistrationCheck(ERANGE) { scene in scattered(scene) },
+    RegistrationCheck(.buffers, ERANGE) { scene in scattered(scene) },
   ]
 
   private static let gibibyte: UInt64 = 1 << 30

@@ -7,6 +7,11 @@ enum DriverFacts {
   static let hasLargeBuffers: Set<String> = ["bnxt_en", "mlx5_core"]
   /// Split headers only while they coalesce in hardware.
   static let splitNeedsHardwareGRO: Set<String> = ["mlx5_core"]
+  /// Have no rings to rebuild while the interface is down: ENODEV, ENETDOWN, EAGAIN. Others take
+  /// the area when it comes up.
+  static let needsInterfaceUp: Set<String> = ["mlx5_core", "bnxt_en", "gve"]
+  /// Show header split as on although nobody has set it.
+  static let showsSplitUnset: Set<String> = ["bnxt_en", "mlx5_core", "fbnic"]
   /// Drivers of hardware that many have and that have no queue management. A driver in neither set
   /// may have learned it since.
   static let lacksQueueManagement: Set<String> = [
@@ -25,29 +30,31 @@ enum DriverFacts {
 extension RegistrationCheck {
   /// What drivers refuse when they rebuild the queue.
   static let driverChecks: [RegistrationCheck] = [
-    RegistrationCheck(ENODEV, ENETDOWN, EAGAIN) { scene in
+    RegistrationCheck(.link, ENODEV, ENETDOWN, EAGAIN) { scene in
       guard let link = scene.link, !link.isUp else { return nil }
-      return .certain(.refused, "\(link.name) is down", "`ip link set \(link.name) up`")
+      return .certain(
+        .refused, "\(link.name) is down", "`ip link set \(link.name) up`",
+        isForeseen: DriverFacts.needsInterfaceUp.contains(scene.driver ?? ""))
     },
-    RegistrationCheck(ENETDOWN, EAGAIN) { scene in
+    RegistrationCheck(.link, ENETDOWN, EAGAIN) { scene in
       guard let link = scene.link else { return nil }
       return .possible(
         .refused, "\(link.name) was down, or its queues were being set up",
         "try again; `ip link set \(link.name) up` switches it on, `dmesg | tail -20` shows a "
           + "driver in trouble")
     },
-    RegistrationCheck(ENODEV) { scene in
+    RegistrationCheck(.link, ENODEV) { scene in
       guard let link = scene.link else { return nil }
       return .possible(
         .refused, "\(link.name) was taken away meanwhile, or its driver was not ready",
         "`ip -br link show \(link.name)` shows whether it is there and up; try again")
     },
-    RegistrationCheck(ERANGE) { scene in
+    RegistrationCheck(.queue, ERANGE) { scene in
       guard scene.driver == "gve", scene.wish.target?.queue == 0 else { return nil }
       return .certain(
         .refused, "the driver gve cannot hand over queue 0", "choose --queue 1 or higher")
     },
-    RegistrationCheck(EINVAL, ERANGE) { scene in
+    RegistrationCheck(.buffers, EINVAL, ERANGE) { scene in
       guard scene.wish.target != nil, scene.wish.bufferBytes > scene.host.pageBytes else {
         return nil
       }
@@ -57,8 +64,8 @@ extension RegistrationCheck {
           + sizeText(scene.wish.bufferBytes),
         "give a smaller --buffer, or leave it out")
     },
-    RegistrationCheck(EOPNOTSUPP) { scene in modes(scene) },
-    RegistrationCheck(ENODATA) { scene in
+    RegistrationCheck(.driver, EOPNOTSUPP) { scene in modes(scene) },
+    RegistrationCheck(.driver, ENODATA) { scene in
       guard scene.wish.target != nil else { return nil }
       return .possible(
         .notSupported,
@@ -67,7 +74,7 @@ extension RegistrationCheck {
           + "split on, and where the driver has rx-gro-hw, `ethtool -K \(scene.interface) "
           + "rx-gro-hw on`; a newer kernel may know better")
     },
-    RegistrationCheck(ENOMEM) { scene in
+    RegistrationCheck(.area, ENOMEM) { scene in
       .possible(
         .failed, "the kernel has not enough memory to register \(scene.place)",
         scene.wish.target == nil
@@ -75,7 +82,7 @@ extension RegistrationCheck {
           : "a smaller --area or shorter rings (`ethtool -G \(scene.interface) rx N`) need less "
             + "(`free -m`)")
     },
-    RegistrationCheck(EIO, ENOSPC, ETIMEDOUT) { scene in
+    RegistrationCheck(.driver, EIO, ENOSPC, ETIMEDOUT) { scene in
       guard scene.wish.target != nil else { return nil }
       let driver = scene.driver.map { "the driver \($0)" } ?? "the driver"
       return .possible(

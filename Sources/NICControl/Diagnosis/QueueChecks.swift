@@ -3,20 +3,20 @@ import Glibc
 extension RegistrationCheck {
   /// The NIC's queue and its settings (net/core/netdev_rx_queue.c).
   static let queueChecks: [RegistrationCheck] = [
-    RegistrationCheck(ERANGE) { scene in
+    RegistrationCheck(.queue, ERANGE) { scene in
       guard let target = scene.wish.target, let count = scene.state?.receiveQueueCount,
         target.queue >= count
       else { return nil }
       return .certain(
         .refused, "\(target.interface) has no queue \(target.queue)", missingQueue(scene, count))
     },
-    RegistrationCheck(EBUSY, EOPNOTSUPP) { scene in
+    RegistrationCheck(.owner, EBUSY, EOPNOTSUPP) { scene in
       guard let lease = scene.queue?.lease, scene.link?.parent != nil else { return nil }
       return .certain(
         .refused, "\(scene.place) is leased to the virtual interface number \(lease.interface)",
         "choose another --queue, or run it where that interface is, with its name")
     },
-    RegistrationCheck(EOPNOTSUPP) { scene in
+    RegistrationCheck(.driver, EOPNOTSUPP) { scene in
       guard let driver = scene.driver, DriverFacts.lacksQueueManagement.contains(driver) else {
         return nil
       }
@@ -24,8 +24,8 @@ extension RegistrationCheck {
         .notSupported, DriverFacts.sentence(scene.interface, driver),
         "\(DriverFacts.list); \(scene.alternative)")
     },
-    RegistrationCheck(EINVAL) { scene in headerSplit(scene) },
-    RegistrationCheck(EINVAL) { scene in
+    RegistrationCheck(.headerSplit, EINVAL) { scene in headerSplit(scene) },
+    RegistrationCheck(.threshold, EINVAL) { scene in
       guard scene.wish.target != nil,
         let threshold = scene.state?.rings.value?.headerSplitThreshold,
         threshold != 0
@@ -34,7 +34,7 @@ extension RegistrationCheck {
         .refused, "\(scene.interface) splits only packets of more than \(threshold) bytes",
         "`ethtool -G \(scene.interface) hds-thresh 0` (needs an ethtool newer than 6.14)")
     },
-    RegistrationCheck(EEXIST) { scene in
+    RegistrationCheck(.xdp, EEXIST) { scene in
       guard let link = scene.link, let xdp = link.xdp else { return nil }
       let program = xdp.identifier.map { " (program \($0))" } ?? ""
       return .certain(
@@ -42,15 +42,15 @@ extension RegistrationCheck {
         "`ip link set dev \(link.name) \(xdp.mode.keyword) off` detaches it, unless its owner "
           + "holds it by a BPF link; `bpftool net show dev \(link.name)` tells what it is")
     },
-    RegistrationCheck(EOPNOTSUPP) { scene in largeBuffers(scene) },
-    RegistrationCheck(EEXIST) { scene in provider(scene) },
-    RegistrationCheck(EBUSY) { scene in
+    RegistrationCheck(.buffers, EOPNOTSUPP) { scene in largeBuffers(scene) },
+    RegistrationCheck(.owner, EEXIST) { scene in provider(scene) },
+    RegistrationCheck(.owner, EBUSY) { scene in
       guard let queue = scene.queue, queue.hasXDPSocket else { return nil }
       return .certain(
         .refused, "\(scene.place) is taken by an AF_XDP socket",
         "find its owner: `ss --xdp -p`, or choose another --queue")
     },
-    RegistrationCheck(EBUSY) { scene in
+    RegistrationCheck(.owner, EBUSY) { scene in
       guard scene.wish.target != nil else { return nil }
       return .possible(
         .refused, "\(scene.place) is taken by an AF_XDP socket or leased to a virtual interface",

@@ -45,7 +45,14 @@ public struct RegistrationDiagnosis: Equatable, Sendable, CustomStringConvertibl
   ) -> RegistrationDiagnosis? {
     let scene = RegistrationScene(wish: wish, host: host, state: state)
     return RegistrationCheck.inKernelOrder.lazy.compactMap { $0.find(scene) }
-      .first { $0.isCertain }?.diagnosis
+      .first { $0.isForeseen }?.diagnosis
+  }
+
+  /// There is no interface of this name.
+  public init(missingInterface name: String) {
+    kind = .refused
+    what = "there is no interface \(name) in this network namespace"
+    remedy = "`ip -br link` lists those of this one, `ip netns list` the other namespaces"
   }
 
   init(kind: Kind, what: String, remedy: String) {
@@ -57,12 +64,15 @@ public struct RegistrationDiagnosis: Equatable, Sendable, CustomStringConvertibl
 
 /// One thing that the kernel or a driver checks, by what it answers when it is not so.
 struct RegistrationCheck: Sendable {
+  let topic: RegistrationTopic
   let errnos: Set<Int32>
   let find: @Sendable (RegistrationScene) -> RegistrationFinding?
 
   init(
-    _ errnos: Int32..., find: @escaping @Sendable (RegistrationScene) -> RegistrationFinding?
+    _ topic: RegistrationTopic, _ errnos: Int32...,
+    find: @escaping @Sendable (RegistrationScene) -> RegistrationFinding?
   ) {
+    self.topic = topic
     self.errnos = Set(errnos)
     self.find = find
   }
@@ -76,19 +86,24 @@ struct RegistrationFinding {
   let diagnosis: RegistrationDiagnosis
   /// Whether what is known shows it. Otherwise it is a cause that what is known does not exclude.
   let isCertain: Bool
+  /// Whether it will be refused for this without anything being tried. What one driver refuses and
+  /// another takes is certain only once it was refused.
+  let isForeseen: Bool
 
   static func certain(
-    _ kind: RegistrationDiagnosis.Kind, _ what: String, _ remedy: String
+    _ kind: RegistrationDiagnosis.Kind, _ what: String, _ remedy: String, isForeseen: Bool = true
   ) -> RegistrationFinding {
     RegistrationFinding(
-      diagnosis: RegistrationDiagnosis(kind: kind, what: what, remedy: remedy), isCertain: true)
+      diagnosis: RegistrationDiagnosis(kind: kind, what: what, remedy: remedy), isCertain: true,
+      isForeseen: isForeseen)
   }
 
   static func possible(
     _ kind: RegistrationDiagnosis.Kind, _ what: String, _ remedy: String
   ) -> RegistrationFinding {
     RegistrationFinding(
-      diagnosis: RegistrationDiagnosis(kind: kind, what: what, remedy: remedy), isCertain: false)
+      diagnosis: RegistrationDiagnosis(kind: kind, what: what, remedy: remedy), isCertain: false,
+      isForeseen: false)
   }
 
   /// What is left when no check found anything: the errno, and where more can be learned.

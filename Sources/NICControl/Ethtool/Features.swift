@@ -45,8 +45,8 @@ extension NICAccess {
 
 // Changes.
 extension NICAccess {
-  /// Switches an offload by the kernel's name for it (`ethtool -K`). The kernel may leave it as it is
-  /// without an error, where another setting forbids it: read it back. Linux 5.7; needs
+  /// Switches an offload by the kernel's name for it (`ethtool -K`). The kernel may leave it as it
+  /// is without an error, where another setting forbids it: read it back. Linux 5.7; needs
   /// CAP_NET_ADMIN.
   public func setFeature(
     _ name: String, _ isOn: Bool, of link: Link

@@ -7,7 +7,7 @@ extension NICAccess {
   enum ScalingWay { case netlink, ioctl }
 
   /// Sets the main indirection table (`ethtool -X`): as many entries as it has, or a divisor of
-  /// that. An empty one is the driver's own choice: queue i modulo their number. The hash key stays.
+  /// that. An empty one is the driver's own choice: queue i modulo their number. The key stays.
   /// Errors: EINVAL for a queue that there is not.
   public func setIndirection(_ table: [UInt32], of link: Link) throws(NetlinkError) {
     do throws(NetlinkError) {

@@ -71,7 +71,7 @@ public struct RingChanges: Equatable, Sendable {
 
 extension NICAccess {
   /// Linux 5.7; the split 6.8, its threshold 6.14. Needs CAP_NET_ADMIN. Most drivers restart the
-  /// interface for it. Errors: EOPNOTSUPP for what the driver does not have, EINVAL while a queue is
+  /// interface for it. Errors: EOPNOTSUPP for what the driver lacks, EINVAL while a queue is
   /// bound and the change would take its split away.
   public func setRings(_ changes: RingChanges, of link: Link) throws(NetlinkError) {
     try ethtool().change(RingsNumber.set, "set the rings of \(link.name)") {

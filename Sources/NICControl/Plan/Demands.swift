@@ -50,8 +50,8 @@ struct Demands {
     guard most.count == 4, counts[kind] <= most[kind] else {
       throw NICPlanError(
         .usage,
-        "\(ifname) has no receive queue \(last): it can have \(NICObservation.receiveQueues(most)), "
-          + "numbered from 0",
+        "\(ifname) has no receive queue \(last): it can have "
+          + "\(NICObservation.receiveQueues(most)), numbered from 0",
         remedy: "`ethtool -l \(ifname)` shows them")
     }
     values[.channels] = counts

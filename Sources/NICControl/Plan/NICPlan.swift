@@ -249,7 +249,8 @@ extension NICPlan {
     if let rival = rivals.first {
       throw NICPlanError(
         .usage,
-        "n-tuple rule \(rival.location) of \(observed.ifname) sends TCP port \(flow.port) elsewhere",
+        "n-tuple rule \(rival.location) of \(observed.ifname) sends TCP port \(flow.port) "
+          + "elsewhere",
         remedy: "ethtool -N \(observed.ifname) delete \(rival.location), or take another port")
     }
     if !observed.picksLocations {

@@ -33,7 +33,8 @@ public final class JournalStore {
   deinit { close(lock) }
 
   static func directory() -> String {
-    if geteuid() == 0 || access("/run/ingest", W_OK) == 0 { return "/run/ingest" }
+    let isOurs = unsafe access("/run/ingest", W_OK) == 0
+    if geteuid() == 0 || isOurs { return "/run/ingest" }
     guard let runtime = unsafe getenv("XDG_RUNTIME_DIR") else { return "/run/ingest" }
     return unsafe String(cString: runtime) + "/ingest"
   }

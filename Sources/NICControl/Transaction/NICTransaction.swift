@@ -10,7 +10,7 @@ public final class NICTransaction {
   private let access: NICAccess
   public let link: Link
   private let directory: String?
-  /// This one's number in the journal; nil before ``acquire(_:forProcess:)``, and after the release.
+  /// This one's number in the journal; nil before ``acquire(_:forProcess:)`` and after a release.
   public private(set) var holder: Int?
   /// Told before and while steps are taken.
   private let tell: (String) -> Void

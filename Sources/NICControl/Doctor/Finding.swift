@@ -10,24 +10,21 @@ public struct Finding: Codable, Sendable, Equatable {
 
   public enum Verdict: String, Codable, Sendable {
     case ok
-    /// It works, with a cost that the fact names.
+    /// It works, with a cost that the fact names, or something else is still to be done.
     case warning
-    /// Zero-copy receive cannot work with it.
+    /// Zero-copy receive cannot start with it.
     case blocks
   }
 
-  init(_ verdict: Verdict, _ subject: String, _ fact: String, remedy: String? = nil) {
+  public init(_ verdict: Verdict, _ subject: String, _ fact: String, remedy: String? = nil) {
     self.verdict = verdict
     self.subject = subject
     self.fact = fact
     self.remedy = remedy
   }
-}
 
-/// Looks at the machine and explains it.
-public enum Doctor {
-  /// Everything that is known about the kernel, in order of need.
-  ///
-  /// - Cost: some reads of /proc and a handful of system calls; nothing is changed.
-  public static func kernel() -> [Finding] { KernelFindings.all() }
+  /// What blocks, in the words in which a start is refused for it.
+  public init(blocks diagnosis: RegistrationDiagnosis, subject: String) {
+    self.init(.blocks, subject, diagnosis.what, remedy: diagnosis.remedy)
+  }
 }
