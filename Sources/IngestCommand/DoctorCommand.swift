@@ -61,6 +61,11 @@ struct DoctorCommand: ParsableCommand {
     help: ArgumentHelp(
       "The port that connections will come to, for the rule that leads them.", valueName: "port"))
   var port: String?
+  @Option(
+    help: ArgumentHelp(
+      "Whether `ingest run` may set the NIC up (apply), or takes it as it is (keep).",
+      valueName: "apply|keep"))
+  var nic: String?
   @Flag(help: "Bind the queue for a moment, for the kernel's own words; this restarts it.")
   var probeBind = false
   @Flag(name: [.customShort("J"), .long], help: "Print the findings as JSON.")
@@ -101,6 +106,7 @@ struct DoctorCommand: ParsableCommand {
       Override("--memory", "memory", memory),
       Override("--cpus", "cpus", cpus),
       Override("--port", "port", port),
+      Override("--nic", "nic", nic),
     ].compactMap { $0 }
   }
 

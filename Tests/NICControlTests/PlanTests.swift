@@ -82,6 +82,7 @@ import Testing
     #expect(journal.drift(nic.observed).isEmpty)
     for limit in 0...plan.steps.count {
       try Self.expectRecovery(start, plan, killedAfter: limit, holder)
+      try Self.expectCompletion(start, plan, killedAfter: limit, wish)
     }
     let full = try Self.undoPlan(nic, journal, holder)
     for limit in 0...full.steps.count {
@@ -114,6 +115,23 @@ import Testing
     let kept = try nic.converge(&journal)
     #expect(nic.isBack(at: start), "killed after \(limit) of \(plan.steps.map(\.text))")
     #expect(kept.isEmpty && journal.isEmpty)
+  }
+
+  /// An administrator's command that was killed is given again.
+  private static func expectCompletion(
+    _ start: ModelNIC, _ plan: NICPlan, killedAfter limit: Int, _ wish: NICWish
+  ) throws {
+    var (nic, journal) = (start, plan.journal)
+    for index in journal.holders.indices { journal.holders[index].process = nil }
+    var lost = journal
+    try nic.take(plan, &lost, limit: limit)
+    let holder = journal.take(wish, isProcess: false, nic.observed)
+    #expect(journal.holders.count == 1)
+    try nic.take(try NICPlan(nic.observed, journal, .acquire), &journal)
+    expectReached(nic.observed, wish)
+    journal.holders.removeAll { $0.number == holder }
+    #expect(try nic.converge(&journal).isEmpty)
+    #expect(nic.isBack(at: start) && journal.isEmpty, "given again after \(limit)")
   }
 
   static func expectReached(_ nic: NICObservation, _ wish: NICWish) {

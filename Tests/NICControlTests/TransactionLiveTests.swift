@@ -4,24 +4,27 @@ import Testing
 
 @testable import NICControl
 
-/// Transactions on the virtual NIC: the kernel's own rules, and its own answers.
-@Suite(
-  .serialized,
-  .enabled(
-    if: TransactionLiveTests.ifname != nil,
-    "needs the guest: INGEST_TEST_QUEUE names no queue of a NIC"))
-struct TransactionLiveTests {
+/// The NIC that the environment names for tests, as "zc0:3".
+enum VirtualNIC {
   static let ifname: String? = {
     guard let text = unsafe getenv("INGEST_TEST_QUEUE") else { return nil }
     return unsafe String(cString: text).split(separator: ":").first.map { String($0) }
   }()
+}
 
+/// Transactions on the virtual NIC: the kernel's own rules, and its own answers.
+@Suite(
+  .serialized,
+  .enabled(
+    if: VirtualNIC.ifname != nil,
+    "needs the guest: INGEST_TEST_QUEUE names no queue of a NIC"))
+struct TransactionLiveTests {
   private let access: NICAccess
   private let link: Link
 
   init() throws {
     access = try NICAccess()
-    link = try access.link(named: try #require(Self.ifname))
+    link = try access.link(named: try #require(VirtualNIC.ifname))
   }
 
   /// A state that an administrator may have left, made by the setters.

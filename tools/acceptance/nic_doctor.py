@@ -22,7 +22,7 @@ def command(place, name, *arguments, queue=None, prefix=()):
     """`ingest doctor` or `ingest run` about a queue of the receiving port."""
     words = [*prefix, os.path.join(BIN, "ingest"), name,
              "--ifname", place.DEVICE, "--queue", place.queue if queue is None else queue,
-             "--port", PORT, *arguments]
+             "--nic", "keep", "--port", PORT, *arguments]
     # Cheaper than `ip netns exec`, which mounts a /sys for each.
     with genetlink.inside(place.RX):
         return subprocess.run([str(word) for word in words], capture_output=True, text=True,

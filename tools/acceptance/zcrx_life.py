@@ -42,7 +42,12 @@ def zcrx_killed_under_load_and_started_again():
         with place.receiver("--parse", "wire", "--checksum", "crc32c:verify", "--connections",
                             1) as second:
             took = time.monotonic() - started
-            place.send("--bytes", 16 * MIB)
+            try:
+                place.send("--bytes", 16 * MIB)
+            except Failed as failure:
+                second.finish(PATIENCE)
+                raise Failed(f"{failure}; the receiver: {second.end.get('failure')} {second.text} "
+                             f"{second.events('event')}") from None
             equal(second.finish(PATIENCE), 0, "exit code of the second")
         sender.wait(PATIENCE)
         require(took < 5, f"the second start took {took:.1f} s")

@@ -81,7 +81,19 @@ struct NICExamination {
       target: RegistrationWish.Target(interface: name, queue: queue), areaBytes: 0,
       memory: .pages, refillEntries: 0)
     return Preflight(
-      wish: area ?? bare, host: host, state: state, port: configuration.port)
+      wish: area ?? bare, host: host, state: state, port: configuration.port,
+      settled: settled(queue))
+  }
+
+  /// What a start sets by itself.
+  private func settled(_ queue: UInt32) -> Set<RegistrationTopic> {
+    guard configuration.nic == .apply, state?.link.kind != "netkit" else { return [] }
+    var topics: Set<RegistrationTopic> = [.headerSplit, .threshold, .ntuple, .scaling, .rules]
+    // Channels grow as far as the driver lets them.
+    if let most = state?.channels.value?.maximum.receiveQueues, queue < most {
+      topics.insert(.queue)
+    }
+    return topics
   }
 
   /// The kind of memory, as far as it can be told without taking it.

@@ -198,12 +198,14 @@ extension NICPlan {
     _ observed: NICObservation, _ demands: Demands
   ) throws(NICPlanError) {
     for holder in journal.holders {
-      guard !journal.rules.contains(where: { $0.holder == holder.number }) else { continue }
+      let missing = holder.wish.flows.filter { flow in
+        !journal.rules.contains { $0.holder == holder.number && $0.flow == flow }
+      }
       var context: UInt32?
-      if holder.wish.queues.count > 1 && !holder.wish.flows.isEmpty {
+      if holder.wish.queues.count > 1 && !missing.isEmpty {
         context = try createContext(for: holder, observed)
       }
-      for flow in holder.wish.flows {
+      for flow in missing {
         try insertRule(flow, context: context, for: holder, observed)
       }
     }

@@ -9,6 +9,21 @@ extension NICJournal {
     return number
   }
 
+  /// As ``add(_:isProcess:)``; an administrator's same wish again is the one that is there, of which
+  /// what is missing is made anew.
+  mutating func take(
+    _ wish: NICWish, isProcess: Bool, _ observed: NICObservation
+  ) -> Int {
+    let same = holders.first { $0.process == nil && $0.wish == wish }
+    guard !isProcess, let same else { return add(wish, isProcess: isProcess) }
+    let gone = rules.filter { $0.holder == same.number && location(of: $0, in: observed) == nil }
+    rules.removeAll { gone.contains($0) }
+    contexts.removeAll {
+      $0.holder == same.number && observed.contexts[$0.number] != $0.table
+    }
+    return same.number
+  }
+
   mutating func note(_ location: UInt32, of owned: OwnedRule) {
     guard let index = rules.firstIndex(of: owned) else { return }
     rules[index].location = location

@@ -32,10 +32,7 @@ public final class NICTransaction {
     let store = try JournalStore(link, directory: directory)
     var journal = try load(store)
     journal.holders.removeAll { !($0.process?.isAlive ?? true) }
-    if journal.holders.contains(where: { $0.process == nil && $0.wish == wish }) {
-      return NICPlan(kept: [], journal: journal)
-    }
-    _ = journal.add(wish, isProcess: true)
+    _ = journal.take(wish, isProcess: false, observed)
     return try NICPlan(observed, journal, .acquire)
   }
 
@@ -52,16 +49,9 @@ public final class NICTransaction {
     let store = try JournalStore(link, directory: directory)
     let kept = try releaseDead(store)
     var journal = try load(store)
-    if !forProcess,
-      let same = journal.holders.first(where: { $0.process == nil && $0.wish == wish }
-      )
-    {
-      // The same again is no other wish.
-      holder = same.number
-      return NICPlan(kept: kept, journal: journal)
-    }
-    let number = journal.add(wish, isProcess: forProcess)
-    var plan = try NICPlan(try observe(), journal, .acquire)
+    let observed = try observe()
+    let number = journal.take(wish, isProcess: forProcess, observed)
+    var plan = try NICPlan(observed, journal, .acquire)
     do throws(NICPlanError) {
       try take(plan.steps, &plan.journal, store)
     } catch {
