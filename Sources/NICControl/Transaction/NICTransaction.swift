@@ -52,6 +52,12 @@ public final class NICTransaction {
     let observed = try observe()
     let number = journal.take(wish, isProcess: forProcess, observed)
     var plan = try NICPlan(observed, journal, .acquire)
+    // Nothing is noted that could not be undone either.
+    guard plan.steps.isEmpty || RegistrationHost.current().hasNetAdmin else {
+      throw NICPlanError(
+        .noPrivilege, "changing the settings of \(link.name) needs CAP_NET_ADMIN",
+        remedy: "run as root, or leave the NIC as it is with --nic keep")
+    }
     do throws(NICPlanError) {
       try take(plan.steps, &plan.journal, store)
     } catch {
