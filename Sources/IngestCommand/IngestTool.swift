@@ -17,7 +17,9 @@ struct IngestTool: ParsableCommand {
         ingest --port 5301 --parse lines --sink file:/data/out
         ingest --port 5301 --parse wire --checksum crc32c:verify
         ingest stages
-        ingest doctor
+        ingest --ifname eth1 --queue 8
+        ingest doctor --ifname eth1 --queue 8
+        ingest nic plan --ifname eth1 --queue 8
         ingest help run
 
       \(HelpText.exitCodes)

@@ -25,6 +25,8 @@ struct RunCommand: ParsableCommand {
             one connection of ingest-send, verified, as a JSON document
         ingest --parse length:bytes=4,endian=big --sink stdout | consumer
             payloads of length-prefixed records to another program
+        ingest --ifname eth1 --queue 8 --memory huge2m
+            zero-copy from a NIC's receive queue, which is set up for it and put back
         ingest --config configs/low-latency.json5 --port 6000
             settings of a file; flags override them
 

@@ -134,20 +134,21 @@ def zcrx_in_a_container_by_a_leased_queue():
             lab.call(["ip", "netns", "delete", container])
 
 
-def suite(place, pattern, **variables):
+def suite(place, pattern, skip=None, **variables):
     """The optimised test bundle, with the ledger of debug builds, in the receiver's namespace."""
     require(os.path.exists(TESTS), f"{TESTS} is missing: tools/test builds it")
     return place.run(
         place.RX, [TESTS, "--testing-library", "swift-testing", "--no-parallel", "--filter",
-                   pattern], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                   pattern, *(["--skip", skip] if skip else [])],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**os.environ, "INGEST_TEST_QUEUE": f"{place.DEVICE}:{place.queue}",
              **{name: str(value) for name, value in variables.items()}})
 
 
-def verdict(process):
+def verdict(process, patience=PATIENCE):
     """What a suite said at its end; nothing of it may have failed or been skipped."""
     try:
-        text = process.communicate(timeout=PATIENCE)[0]
+        text = process.communicate(timeout=patience)[0]
     except subprocess.TimeoutExpired:
         process.kill()
         raise Failed("no end: " + " | ".join(process.communicate()[0].splitlines()[-12:])) from None
@@ -188,7 +189,14 @@ def zcrx_the_tests_of_memory():
 @check
 def zcrx_the_tests_of_NIC_settings():
     with Place(queue=3) as place:
-        return verdict(suite(place, "NICControlTests"))
+        return verdict(suite(place, "NICControlTests", skip="TransactionLiveTests"))
+
+
+@check
+def nic_transactions_from_two_hundred_states():
+    with Place(queue=None) as place:
+        place.queue = 3
+        return verdict(suite(place, "TransactionLiveTests"), patience=2 * PATIENCE)
 
 
 @check

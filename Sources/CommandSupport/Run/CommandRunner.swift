@@ -54,6 +54,7 @@ package enum HelpText {
       5  no privilege
       6  a peer failed: reset, not what --parse expects, or a record cut off
       7  verification failed: a digest or a sequence number does not fit
+      9  the NIC is not as it was: somebody else has changed it, or undoing failed
     """
 
   package static let signals = """

@@ -9,8 +9,8 @@ extension NICJournal {
     return number
   }
 
-  /// As ``add(_:isProcess:)``; an administrator's same wish again is the one that is there, of which
-  /// what is missing is made anew.
+  /// As ``add(_:isProcess:)``; an administrator's same wish again is the one that is there, of
+  /// which what is missing is made anew.
   mutating func take(
     _ wish: NICWish, isProcess: Bool, _ observed: NICObservation
   ) -> Int {
