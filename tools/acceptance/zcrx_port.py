@@ -41,6 +41,7 @@ class Place(lab.Lab):
     def up(self):
         self.contexts = []
         super().up()
+        self.first = self.counters()
 
     def unsteer(self):
         super().unsteer()
@@ -96,9 +97,10 @@ class Place(lab.Lab):
         return sum(pools.number(pool, pools.INFLIGHT) for pool in pools.everywhere())
 
     def queue_counters(self, queues):
-        """The NIC's own counters, summed over receive queues."""
+        """The NIC's own counters since this place is there, summed over receive queues."""
         sums = {}
         for name, value in self.counters().items():
+            value -= self.first.get(name, 0)
             head, _, rest = name.partition("_")
             if head in [f"rx{queue}" for queue in queues]:
                 sums[rest] = sums.get(rest, 0) + value
