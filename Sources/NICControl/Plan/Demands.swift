@@ -67,7 +67,7 @@ struct Demands {
       else {
         throw NICPlanError(
           .notSupported,
-          "\(ifname) (\(observed.driver)) has no n-tuple rules, so connections cannot be sent to a "
+          "\(observed.title) has no n-tuple rules, so connections cannot be sent to a "
             + "queue",
           remedy: "another NIC, or `--engine copy` on this one")
       }
@@ -80,7 +80,7 @@ struct Demands {
     guard observed.values[.tcpDataSplit] != nil else {
       throw NICPlanError(
         .notSupported,
-        "\(ifname) (\(observed.driver)) does not split headers from payload (tcp-data-split)",
+        "\(observed.title) does not split headers from payload (tcp-data-split)",
         remedy: "another NIC or a newer driver; `--engine copy` works on this one")
     }
     values[.tcpDataSplit] = [2]

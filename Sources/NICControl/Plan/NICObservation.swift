@@ -15,6 +15,9 @@ public struct NICObservation: Equatable, Sendable {
   /// The features that can be switched.
   public var changeableFeatures: Set<String>
 
+  /// `eth1 (bnxt_en)`; lo and the like have no driver.
+  var title: String { driver.isEmpty ? ifname : "\(ifname) (\(driver))" }
+
   public var receiveQueues: UInt32 { NICObservation.receiveQueues(values[.channels]) }
 
   static func receiveQueues(_ channels: NICSetting.Value?) -> UInt32 {

@@ -217,7 +217,7 @@ extension NICPlan {
     guard let table = observed.values[.indirection] else {
       throw NICPlanError(
         .notSupported,
-        "\(observed.ifname) (\(observed.driver)) has no RSS contexts to spread connections over "
+        "\(observed.title) has no RSS contexts to spread connections over "
           + "several queues with", remedy: "give --queue one queue")
     }
     let wanted = IndirectionTable.over(holder.wish.queues, size: table.count)
