@@ -90,6 +90,8 @@ class Lab:
                 f"address add {address}/24 dev {device}\n"
                 f"address add {address6}/64 dev {device} nodad\n"
                 f"link set {device} up\n"))
+        # The kernel switched it off for whoever had an XDP program there.
+        self.ethtool("-K", "rx-gro-hw", "on")
         if self.queue is not None:
             self.set_apart(self.queue)
 
