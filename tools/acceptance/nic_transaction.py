@@ -337,4 +337,10 @@ def nic_what_is_not_safe_is_refused():
                                "zc0", "--queue", "6"], capture_output=True, text=True)
         equal(done.returncode, 5, f"exit code without CAP_NET_ADMIN ({done.stderr})")
         place.same(before, "without CAP_NET_ADMIN")
+        # Who only looks needs no right at all.
+        nobody = [*place.inside(place.RX), "setpriv", "--reuid", "65534", "--clear-groups"]
+        for words in (["plan", "--queue", "6"], ["show"]):
+            done = subprocess.run([*nobody, os.path.join(BIN, "ingest"), "nic", *words, "--ifname",
+                                   "zc0"], capture_output=True, text=True)
+            equal(done.returncode, 0, f"exit code of {words[0]} by nobody ({done.stderr})")
         return said[0]

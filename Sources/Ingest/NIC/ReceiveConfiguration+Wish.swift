@@ -22,6 +22,8 @@ extension ReceiveConfiguration {
   }
 
   private func flows() -> [NICWish.Flow] {
+    // The unspecified IPv6 address takes IPv4 as well.
+    let listen = listen == "::" ? nil : listen
     let isIPv6 = listen.map { $0.contains(":") }
     let four = family != .ipv6 && isIPv6 != true
     // A name may be either; who listens on one address only needs no rule for the other family.

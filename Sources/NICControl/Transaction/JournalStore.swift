@@ -18,7 +18,7 @@ public final class JournalStore {
     let directory = directory ?? JournalStore.directory()
     _ = unsafe mkdir(directory, 0o755)
     let name = JournalStore.name(of: link)
-    path = "\(directory)/\(name).json"
+    path = JournalStore.path(of: link, directory)
     let descriptor = unsafe open("\(directory)/\(name).lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
       throw NICPlanError(
@@ -31,6 +31,10 @@ public final class JournalStore {
   }
 
   deinit { close(lock) }
+
+  private static func path(of link: Link, _ directory: String) -> String {
+    "\(directory)/\(name(of: link)).json"
+  }
 
   static func directory() -> String {
     let isOurs = unsafe access("/run/ingest", W_OK) == 0
@@ -48,7 +52,11 @@ public final class JournalStore {
 
   /// The journal that is there; nil where there is none, or only one of an earlier boot or of
   /// another interface, which says nothing about this one.
-  public func load(_ link: Link) throws(NICPlanError) -> NICJournal? {
+  ///
+  /// Without the lock: a journal is replaced as a whole, so one is read as a whole, too. Whoever
+  /// only looks needs no right and waits for nobody.
+  static func read(_ link: Link, directory: String?) throws(NICPlanError) -> NICJournal? {
+    let path = path(of: link, directory ?? JournalStore.directory())
     guard let text = SystemFiles.text(path), !text.isEmpty else { return nil }
     let journal: NICJournal
     do {

@@ -29,8 +29,7 @@ public final class NICTransaction {
   /// The plan for a wish, without taking it up.
   public func plan(_ wish: NICWish) throws(NICPlanError) -> NICPlan {
     let observed = try observe()
-    let store = try JournalStore(link, directory: directory)
-    var journal = try load(store)
+    var journal = try journal()
     journal.holders.removeAll { !($0.process?.isAlive ?? true) }
     _ = journal.take(wish, isProcess: false, observed)
     return try NICPlan(observed, journal, .acquire)
@@ -48,7 +47,7 @@ public final class NICTransaction {
   ) throws(NICPlanError) -> NICPlan {
     let store = try JournalStore(link, directory: directory)
     let kept = try releaseDead(store)
-    var journal = try load(store)
+    var journal = try self.journal()
     let observed = try observe()
     let number = journal.take(wish, isProcess: forProcess, observed)
     var plan = try NICPlan(observed, journal, .acquire)
@@ -61,8 +60,7 @@ public final class NICTransaction {
     do throws(NICPlanError) {
       try take(plan.steps, &plan.journal, store)
     } catch {
-      _ = try? release(number, store)
-      throw error
+      throw undone(number, store, after: error)
     }
     holder = number
     plan.kept += kept
@@ -83,10 +81,10 @@ public final class NICTransaction {
   /// Returns what stays since somebody else has changed it; nil where nothing was noted.
   public func restore(everything: Bool) throws(NICPlanError) -> [String]? {
     let store = try JournalStore(link, directory: directory)
-    var journal = try load(store)
+    var journal = try self.journal()
     guard !journal.isEmpty else { return nil }
     var kept = try releaseDead(store)
-    journal = try load(store)
+    journal = try self.journal()
     if everything {
       for holder in journal.holders where holder.process == nil {
         kept += try release(holder.number, store)
@@ -99,20 +97,29 @@ public final class NICTransaction {
 
   /// What is not as it was set up, as sentences; empty where all is.
   public func drift() throws(NICPlanError) -> [String] {
-    let store = try JournalStore(link, directory: directory)
-    return try load(store).drift(try observe())
+    try journal().drift(try observe())
   }
 
   /// Who has wishes, and what was changed for them.
   public func journal() throws(NICPlanError) -> NICJournal {
-    try load(JournalStore(link, directory: directory))
+    try JournalStore.read(link, directory: directory)
+      ?? NICJournal(boot: SystemFiles.boot, ifname: link.name, interface: link.index)
   }
 
   // MARK: -
 
-  private func load(_ store: JournalStore) throws(NICPlanError) -> NICJournal {
-    try store.load(link)
-      ?? NICJournal(boot: SystemFiles.boot, ifname: link.name, interface: link.index)
+  /// Takes a wish back that could not be met; the error says so where that fails as well.
+  private func undone(
+    _ number: Int, _ store: JournalStore, after error: NICPlanError
+  ) -> NICPlanError {
+    do throws(NICPlanError) {
+      _ = try release(number, store)
+      return error
+    } catch let second {
+      return NICPlanError(
+        error.kind, "\(error.what); undoing what was done before failed, too: \(second.what)",
+        remedy: "`ingest nic restore --ifname \(link.name)` tries again")
+    }
   }
 
   private func observe() throws(NICPlanError) -> NICObservation {
@@ -126,7 +133,7 @@ public final class NICTransaction {
   /// Takes the wishes of dead processes back.
   private func releaseDead(_ store: JournalStore) throws(NICPlanError) -> [String] {
     var kept: [String] = []
-    var journal = try load(store)
+    var journal = try self.journal()
     let dead = journal.holders.filter { !($0.process?.isAlive ?? true) }
     for holder in dead {
       tell(
@@ -135,13 +142,13 @@ public final class NICTransaction {
       kept += try release(holder.number, store)
     }
     // One that was killed while it undid has no wish any more.
-    journal = try load(store)
+    journal = try self.journal()
     if dead.isEmpty && !journal.isEmpty { kept += try converge(journal, store) }
     return kept
   }
 
   private func release(_ number: Int, _ store: JournalStore) throws(NICPlanError) -> [String] {
-    var journal = try load(store)
+    var journal = try self.journal()
     for holder in journal.holders where holder.number == number { awaitRelease(of: holder) }
     journal.holders.removeAll { $0.number == number }
     return try converge(journal, store)
