@@ -6,6 +6,7 @@
 #include <linux/dma-heap.h>
 #include <linux/mempolicy.h>
 #include <linux/udmabuf.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -23,7 +24,7 @@ int ik_map(size_t bytes, size_t alignment, int protection, int huge_shift, int d
   const size_t page = (size_t)sysconf(_SC_PAGESIZE);
   if (alignment < page) alignment = page;
   size_t total;
-  if (__builtin_add_overflow(bytes, alignment + page, &total)) return -ENOMEM;
+  if (__builtin_add_overflow(bytes, alignment + page + IK_TAIL_BYTES, &total)) return -ENOMEM;
   uint8_t *reserved =
       mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (reserved == MAP_FAILED) return -errno;
@@ -41,6 +42,14 @@ int ik_map(size_t bytes, size_t alignment, int protection, int huge_shift, int d
   }
   *out = (struct ik_mapping){at, bytes, reserved, total};
   return 0;
+}
+
+int ik_map_tail(const struct ik_mapping *mapping, size_t bytes) {
+  if (bytes > IK_TAIL_BYTES) return -EINVAL;
+  void *at = (uint8_t *)mapping->at + mapping->bytes;
+  void *tail = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                    0);
+  return tail == MAP_FAILED ? -errno : 0;
 }
 
 void ik_unmap(const struct ik_mapping *mapping) {
@@ -86,19 +95,46 @@ int ik_populate(void *at, size_t bytes) {
   return result_of(status);
 }
 
-int ik_memfd(size_t bytes, int huge_shift) {
-  unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-  if (huge_shift != 0) flags |= MFD_HUGETLB | ((unsigned)huge_shift << MAP_HUGE_SHIFT);
+static int sealed_memfd(const char *name, size_t bytes, unsigned flags, int seals) {
   // vm.memfd_noexec = 2 demands the seal; kernels before 6.3 do not know it.
-  int memfd = memfd_create("ingest-area", flags | IK_MFD_NOEXEC_SEAL);
-  if (memfd < 0 && errno == EINVAL) memfd = memfd_create("ingest-area", flags);
+  int memfd = memfd_create(name, flags | IK_MFD_NOEXEC_SEAL);
+  if (memfd < 0 && errno == EINVAL) memfd = memfd_create(name, flags);
   if (memfd < 0) return -errno;
-  if (ftruncate(memfd, (off_t)bytes) == 0 && fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK) == 0) {
-    return memfd;
-  }
+  if (ftruncate(memfd, (off_t)bytes) == 0 && fcntl(memfd, F_ADD_SEALS, seals) == 0) return memfd;
   const int error = errno;
   (void)close(memfd);
   return -error;
+}
+
+int ik_memfd(size_t bytes, int huge_shift) {
+  unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  if (huge_shift != 0) flags |= MFD_HUGETLB | ((unsigned)huge_shift << MAP_HUGE_SHIFT);
+  return sealed_memfd("ingest-area", bytes, flags, F_SEAL_SHRINK);
+}
+
+int ik_memfd_fixed(const char *name, size_t bytes) {
+  return sealed_memfd(name, bytes, MFD_CLOEXEC | MFD_ALLOW_SEALING,
+                      F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+}
+
+int ik_memfd_empty(const char *name) {
+  return sealed_memfd(name, 0, MFD_CLOEXEC | MFD_ALLOW_SEALING, 0);
+}
+
+int ik_memfd_finish(int memfd) {
+  if (lseek(memfd, 0, SEEK_SET) < 0) return -errno;
+  return result_of(fcntl(memfd, F_ADD_SEALS,
+                         F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL));
+}
+
+int ik_memfd_share(int memfd) {
+  if (fcntl(memfd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    return -errno;
+  }
+  // Descriptors that are duplicates have one mode; another one takes another open.
+  char path[64];
+  (void)snprintf(path, sizeof path, "/proc/self/fd/%d", memfd);
+  return result_of(open(path, O_RDONLY | O_CLOEXEC));
 }
 
 int ik_udmabuf(int device, int memfd, size_t bytes) {

@@ -1,5 +1,7 @@
 #include "ik_setup.h"
 
+#include "ik_fork.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -24,12 +26,17 @@ int ik_ring_open(struct io_uring *ring, uint32_t entries, uint32_t completion_en
   if (!(ring->flags & IK_SETUP_NO_SQARRAY)) {
     for (uint32_t i = 0; i <= *ring->sq.kring_mask; i++) ring->sq.array[i] = i;
   }
-  // A child must not keep the ring alive: its mappings would keep the memory pinned.
+  // A child must not keep the ring alive: its mappings would keep the memory pinned, its
+  // descriptor the queue bound.
   (void)io_uring_ring_dontfork(ring);
+  ik_own(ring->ring_fd);
   return 0;
 }
 
-void ik_ring_close(struct io_uring *ring) { io_uring_queue_exit(ring); }
+void ik_ring_close(struct io_uring *ring) {
+  ik_disown(ring->ring_fd);
+  io_uring_queue_exit(ring);
+}
 
 void ik_ring_register_descriptor(struct io_uring *ring) { (void)io_uring_register_ring_fd(ring); }
 

@@ -31,6 +31,10 @@ static socklen_t to_sockaddr(const struct ik_endpoint *from, struct sockaddr_sto
   return sizeof *four;
 }
 
+uint32_t ik_sockaddr_of(const struct ik_endpoint *from, struct sockaddr_storage *to) {
+  return to_sockaddr(from, to);
+}
+
 static int from_sockaddr(const struct sockaddr_storage *from, struct ik_endpoint *to) {
   memset(to, 0, sizeof *to);
   to->family = from->ss_family;
@@ -138,6 +142,18 @@ int ik_resolve(const char *host, uint16_t port, int family, struct ik_endpoint *
 }
 
 const char *ik_resolve_error(int code) { return gai_strerror(code); }
+
+int ik_watch_peer(int fd, int seconds) {
+  const int idle = seconds < 2 ? 1 : seconds / 2;
+  const int between = seconds < 16 ? 1 : seconds / 8;
+  // With a user timeout the kernel counts time, not probes (net/ipv4/tcp_timer.c,
+  // tcp_keepalive_timer). Nothing is sent here that a window could hold back, so it ends no
+  // connection whose peer is merely slow.
+  int error = set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle);
+  if (!error) error = set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, between);
+  if (!error) error = set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, seconds * 1000);
+  return error ? error : set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
 
 int ik_set_congestion(int fd, const char *name) {
   return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) == 0 ? 0

@@ -21,10 +21,14 @@ int ik_thread_pin(int cpu) {
 
 void ik_thread_name(const char *name) { (void)pthread_setname_np(pthread_self(), name); }
 
-int ik_allowed_cpus(int *cpus, int capacity) {
+int ik_thread_number(void) { return gettid(); }
+
+int ik_allowed_cpus(int *cpus, int capacity) { return ik_thread_cpus(0, cpus, capacity); }
+
+int ik_thread_cpus(int thread, int *cpus, int capacity) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 0;
+  if (sched_getaffinity(thread, sizeof set, &set) != 0) return 0;
   int count = 0;
   for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
     if (!CPU_ISSET(cpu, &set)) continue;
@@ -95,6 +99,13 @@ void ik_event_signal(int descriptor) {
   uint64_t one = 1;
   ssize_t done = write(descriptor, &one, sizeof one);
   (void)done;  // EAGAIN: the counter is full, so the reader is already signalled
+}
+
+int ik_event_wait(int descriptor, int timeout_ms) {
+  struct pollfd poll_for = {.fd = descriptor, .events = POLLIN};
+  if (poll(&poll_for, 1, timeout_ms) <= 0) return 0;
+  uint64_t count;
+  return read(descriptor, &count, sizeof count) == sizeof count;
 }
 
 static uint64_t clock_ns(clockid_t clock) {

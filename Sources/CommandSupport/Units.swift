@@ -63,6 +63,13 @@ package enum Units {
     return sign + padded.dropLast(digits) + "." + padded.suffix(digits)
   }
 
+  /// `0%`, `99.9%`, `100%` of a share from 0 to 1: all and nothing are said only where they are.
+  package static func percent(_ share: Double) -> String {
+    if share >= 1 { return "100%" }
+    if share < 0.001 { return share > 0 ? "<0.1%" : "0%" }
+    return fixed((share * 1000).rounded(.down) / 10, 1) + "%"
+  }
+
   /// Three significant digits, as iperf3 prints them.
   package static func short(_ value: Double) -> String {
     fixed(value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0)

@@ -1,3 +1,3 @@
-import CommandSupport
+import IngestMain
 
-CommandRunner.main(IngestTool.self)
+IngestProgram.main()

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandSupport
 import Ingest
+import JSON5
 
 /// `ingest-send`: the sending end.
 struct SendCommand: ParsableCommand {

@@ -1,5 +1,6 @@
 import CommandSupport
 import Ingest
+import JSON5
 
 /// One run of a sender, as the main thread sees it.
 final class SendSession {

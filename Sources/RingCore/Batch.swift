@@ -9,30 +9,50 @@ public struct Batch: ~Copyable {
   public var now: UInt64
   /// Bytes received on the connection that is being closed; valid during ``Stage/closed(_:_:in:)``.
   public private(set) var streamBytes: UInt64 = 0
+  /// The digest of its payload, where a checksum stage before this one kept one; valid like
+  /// ``streamBytes``.
+  @usableFromInline package var streamDigest: UInt64?
+  /// The engine ends when stages have nothing ``Stage/pending`` any more.
+  public package(set) var isStopping = false
   /// Set by ``refuse(_:)`` when the stream cannot go on; the engine closes the connection.
   @usableFromInline package var refused: Bool
   @usableFromInline let returns: UnsafeMutablePointer<UInt64>
   @usableFromInline let returnCapacity: Int
   @usableFromInline package var returnCount: Int
   @usableFromInline package var faults: FaultLog
+  /// For sinks: what of their files has become safe.
+  public var synced: SyncLog
+  /// What the parts of the chain cost.
+  public var meter = Meter()
+  /// Leases held by several stages.
+  @usableFromInline var shares: ClaimShares
   /// Slots to refuse whose leases are not being handled right now.
   let refusals: UnsafeMutablePointer<UInt32>
   @usableFromInline package private(set) var refusalCount = 0
-  static let refusalLimit = 256
+  let refusalLimit: Int
 
   /// `holdLimit` is the most leases that stages may hold at a time: held claims come back through
-  /// a list of that size.
-  public init(area: AreaMemory, submissions: SubmissionQueue?, holdLimit: Int, faultLimit: Int = 64)
-  {
+  /// a list of that size. `returnLimit` is how many may come back within one batch, where that is
+  /// more: where leases go to another thread, those of this batch may be back before it ends.
+  /// `refusalLimit` is the most connections that ``refuse(_:slot:)`` takes in a batch.
+  public init(
+    area: AreaMemory, submissions: SubmissionQueue?, holdLimit: Int, returnLimit: Int = 0,
+    refusalLimit: Int = 256, faultLimit: Int = 64
+  ) {
     self.area = area
     self.submissions = submissions
     self.now = 0
     self.refused = false
-    unsafe self.returns = UnsafeMutablePointer<UInt64>.allocate(capacity: max(holdLimit, 1))
-    self.returnCapacity = max(holdLimit, 1)
+    returnCapacity = max(holdLimit, returnLimit, 1)
+    unsafe self.returns = UnsafeMutablePointer<UInt64>.allocate(capacity: returnCapacity)
+    self.holdLimit = max(holdLimit, 1)
+    fullHoldLimit = max(holdLimit, 1)
+    self.refusalLimit = max(refusalLimit, 1)
     self.returnCount = 0
     self.faults = FaultLog(capacity: faultLimit)
-    unsafe refusals = UnsafeMutablePointer<UInt32>.allocate(capacity: Batch.refusalLimit)
+    synced = SyncLog()
+    self.shares = ClaimShares(leases: max(holdLimit, 1))
+    unsafe refusals = UnsafeMutablePointer<UInt32>.allocate(capacity: self.refusalLimit)
   }
 
   deinit {
@@ -41,14 +61,59 @@ public struct Batch: ~Copyable {
   }
 
   /// The most leases that may be held at a time.
-  @inlinable public var holdLimit: Int { returnCapacity }
+  public package(set) var holdLimit: Int
+  /// Set in the index of every request of a stage's while one of two sinks prepares some; see
+  /// ``tag(_:)``.
+  @usableFromInline package private(set) var mark: UInt32 = 0
+  /// What ``holdLimit`` is while both sinks count.
+  private let fullHoldLimit: Int
 
-  /// Gives a held lease back. The engine returns it to the kernel at the end of the batch.
+  /// What a stage's request carries as its user_data: its completion comes back with `index`,
+  /// which is below 2^31.
+  @inlinable @inline(__always)
+  public func tag(_ index: UInt32) -> UInt64 { OperationTag(.stage, index: index | mark).rawValue }
+
+  /// What follows is one of two sinks': half of the leases are its own to hold. All that either
+  /// holds and all that came back in this batch stay below that, so both together have room.
+  package mutating func enterBranch(mark: UInt32) {
+    self.mark = mark
+    holdLimit = fullHoldLimit / 2
+  }
+
+  /// Which of two sinks is at work: 0 or 1.
+  package var branch: UInt32 { mark == 0 ? 0 : 1 }
+
+  package mutating func leaveBranches() {
+    mark = 0
+    holdLimit = fullHoldLimit
+  }
+
+  /// Gives a held lease back. The engine returns it to the kernel at the end of the batch, once
+  /// every stage that holds it did so.
   @inlinable @inline(__always)
   public mutating func giveBack(_ held: consuming Held) {
+    let offset = held.release()
+    if shares.used != 0 && shares.remove(offset) { return }
     invariant(returnCount < returnCapacity, "more leases given back than may be held")
-    unsafe returns[returnCount] = held.release()
+    unsafe returns[returnCount] = offset
     returnCount &+= 1
+  }
+
+  /// Gives the claim of a surrendered lease back.
+  @inlinable @inline(__always)
+  package mutating func release(_ offset: UInt64) {
+    invariant(returnCount < returnCapacity, "more leases given back than may be held")
+    unsafe returns[returnCount] = offset
+    returnCount &+= 1
+  }
+
+  /// One answer of two for a lease that was split: it goes back when both are through with it.
+  @inlinable @inline(__always)
+  package mutating func join(_ one: consuming Verdict, _ two: consuming Verdict) -> Verdict {
+    if !one.isHeld { return two }
+    if !two.isHeld { return one }
+    shares.add(one.offset)
+    return one
   }
 
   @inlinable @inline(__always)
@@ -61,18 +126,32 @@ public struct Batch: ~Copyable {
   public mutating func report(_ fault: Fault) { faults.append(fault) }
 
   /// Records a fault of any open connection and has the engine close it at the end of the batch.
-  /// For failures found later than its leases: a write that failed. At most 256 in a batch; one
-  /// more is forgotten, so a stage asks again when the next of its requests fails.
+  /// For failures found later than its leases: a write that failed. At most so many in a batch as
+  /// `init` was told; one more is forgotten, so a stage asks again when the next of its requests
+  /// fails.
   public mutating func refuse(_ fault: Fault, slot: UInt32) {
     faults.append(fault)
-    guard refusalCount < Batch.refusalLimit else { return }
+    guard refusalCount < refusalLimit else { return }
     unsafe refusals[refusalCount] = slot
     refusalCount += 1
   }
 
   @usableFromInline
-  package mutating func setStreamBytes(_ bytes: UInt64) { streamBytes = bytes }
+  package mutating func setStreamBytes(_ bytes: UInt64) {
+    streamBytes = bytes
+    streamDigest = nil
+  }
 
+  /// Has the engine close a connection at the end of the batch; its fault was told elsewhere. False
+  /// where no more can be listed.
+  package mutating func refuse(slot: UInt32) -> Bool {
+    guard refusalCount < refusalLimit else { return false }
+    unsafe refusals[refusalCount] = slot
+    refusalCount += 1
+    return true
+  }
+
+  @usableFromInline
   package mutating func takeRefusal() -> UInt32? {
     guard refusalCount > 0 else { return nil }
     refusalCount -= 1

@@ -48,6 +48,16 @@ public enum StreamEnd: Equatable, BitwiseCopyable, Sendable {
   case unsplit
 }
 
+extension StreamEnd {
+  /// Whether the peer or the network ended the stream, not this side.
+  @inlinable public var isTheirs: Bool {
+    switch self {
+    case .finished, .failed, .misplaced, .unsplit: true
+    case .refused, .stopped: false
+    }
+  }
+}
+
 /// Something wrong with what a connection sent, as plain words for the data path; the sentence is
 /// made outside it.
 @frozen
@@ -82,6 +92,12 @@ public struct Fault: Equatable, BitwiseCopyable, Sendable {
     case recordTooShort
     /// The first word of a wire header is not the magic.
     case badMagic
+    /// A byte that the format fixes is another: expected and found are its values.
+    case unexpectedByte
+    /// Where the size of a chunk belongs stands no hexadecimal digit: found = the byte.
+    case chunkSize
+    /// A head or trailers without an empty line within the bound: expected = bound, found = bytes.
+    case noEmptyLine
     /// A wire header of a version that this build does not know.
     case unknownFormat
     /// A record carries another kind of digest than the one to verify (0 is none), or one that this
@@ -96,7 +112,12 @@ public struct Fault: Equatable, BitwiseCopyable, Sendable {
     case checksum
     /// The stream ended inside a record: expected = bytes announced, found = bytes seen.
     case truncated
+    /// The sink's reader was behind, and records of the connection were dropped as was asked for:
+    /// expected = bytes that may wait, found = bytes that waited. Told once per connection.
+    case dropped
     /// The sink could not write: found = errno, offset = byte up to which data is safe.
     case sink
+    /// A stage of the user's found something: expected = the stage's number, found = its own code.
+    case stage
   }
 }

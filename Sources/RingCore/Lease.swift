@@ -50,6 +50,24 @@ public struct Lease: ~Copyable {
   }
 }
 
+extension Lease {
+  /// The claim goes on as plain words, which become a lease again on another thread: the words owe
+  /// what the lease owed.
+  @inlinable @inline(__always)
+  package consuming func surrender() -> Verdict {
+    let verdict = Verdict(held: offset)
+    discard self
+    return verdict
+  }
+
+  /// Another claim on the same bytes, for a second stage that answers for itself. The two answers
+  /// become one with ``Batch/join(_:_:)``, at once.
+  @inlinable @inline(__always)
+  package borrowing func secondClaim() -> Lease {
+    Lease(offset: offset, length: length, connection: connection)
+  }
+}
+
 /// What a stage owes for a lease: given back, or held. Only a ``Lease`` makes one.
 @frozen
 public struct Verdict: ~Copyable {

@@ -90,6 +90,9 @@ public struct RefillQueue: ~Copyable {
   /// Entries that the kernel has not read yet.
   public var unread: UInt32 { view.ring.capacity &- view.ring.room() }
 
+  /// Entries of the refill ring.
+  public var ringCapacity: UInt32 { view.ring.capacity }
+
   /// Starts a batch: looks once how much room there is.
   public mutating func beginBatch() -> View {
     view.room = lock == nil ? view.ring.room() : 0

@@ -7,9 +7,9 @@ public import CIngestKernel
 /// Entries become visible with ``publish()``, once a batch. One thread only.
 @frozen @safe
 public struct RefillRing {
-  @usableFromInline let head: UnsafePointer<UInt32>
-  @usableFromInline let tail: UnsafeMutablePointer<UInt32>
-  @usableFromInline let entries: UnsafeMutablePointer<ik_zcrx_rqe>
+  @usableFromInline package let head: UnsafePointer<UInt32>
+  @usableFromInline package let tail: UnsafeMutablePointer<UInt32>
+  @usableFromInline package let entries: UnsafeMutablePointer<ik_zcrx_rqe>
   @usableFromInline let mask: UInt32
   @usableFromInline var position: UInt32
 

@@ -42,6 +42,13 @@ public final class SPSCRing<Element: BitwiseCopyable & Sendable>: Sendable {
       elements: memory.elements.assumingMemoryBound(to: Element.self), capacity: UInt32(capacity))
   }
 
+  /// Elements in the queue, for whoever is neither end: exact when neither end moves.
+  public var count: Int {
+    // The head first: it never passes the tail, so the difference is never below zero.
+    let head = unsafe ik_load_acquire_u32(&memory.words.pointee.head)
+    return Int(unsafe ik_load_acquire_u32(&memory.words.pointee.tail) &- head)
+  }
+
   private func claim(_ end: UInt32) {
     // Relaxed: the exchange only counts; the ends themselves are handed over by whoever starts the
     // threads, which orders memory.
@@ -96,6 +103,8 @@ public struct SPSCProducer<Element: BitwiseCopyable & Sendable>: ~Copyable, @unc
   @usableFromInline var position: UInt32
   /// The head as last read: the shared word is read again only when the queue looks full.
   @usableFromInline var seenHead: UInt32
+  /// Elements written behind the tail, which the reader does not see yet.
+  @usableFromInline var appended: UInt32 = 0
 
   init(
     memory: SPSCMemory, words: UnsafeMutablePointer<SPSCWords>,
@@ -120,7 +129,7 @@ public struct SPSCProducer<Element: BitwiseCopyable & Sendable>: ~Copyable, @unc
 
   /// Writes one element; false when the queue is full.
   ///
-  /// - Cost: about 10 instructions, one store shared with the reader.
+  /// - Cost: one store shared with the reader.
   @inlinable @inline(__always)
   public mutating func push(_ element: Element) -> Bool {
     if position &- seenHead == capacity, room() == 0 { return false }
@@ -139,6 +148,30 @@ public struct SPSCProducer<Element: BitwiseCopyable & Sendable>: ~Copyable, @unc
       unsafe elements[Int((position &+ UInt32(index)) & (capacity &- 1))] = batch[index]
     }
     publish(UInt32(count))
+    return count
+  }
+
+  /// Writes one element that the reader sees after the next ``flush()``; false when the queue is
+  /// full. Do not mix with ``push(_:)-(Element)`` in between.
+  ///
+  /// - Cost: no store that the reader looks at.
+  @inlinable @inline(__always)
+  public mutating func append(_ element: Element) -> Bool {
+    let next = position &+ appended
+    if next &- seenHead == capacity, room() == Int(appended) { return false }
+    unsafe elements[Int(next & (capacity &- 1))] = element
+    appended &+= 1
+    return true
+  }
+
+  /// Shows the reader what was appended. Returns how much that was.
+  @inlinable @inline(__always) @discardableResult
+  public mutating func flush() -> UInt32 {
+    let count = appended
+    if count != 0 {
+      appended = 0
+      publish(count)
+    }
     return count
   }
 

@@ -17,8 +17,15 @@ public protocol Stage: ~Copyable {
   mutating func endBatch(in batch: inout Batch)
   /// A request tagged ``OperationTag/Kind/stage`` finished with `result` (>= 0, or -errno).
   mutating func completed(_ index: UInt32, result: Int32, in batch: inout Batch)
+  /// The same with the completion's `flags`, for requests that complete more than once: zero-copy
+  /// sends (IORING_CQE_F_MORE, IORING_CQE_F_NOTIF). What engines call; others need not care.
+  mutating func completed(_ index: UInt32, result: Int32, flags: UInt32, in batch: inout Batch)
   /// Work that must finish before the engine may stop: requests in flight, or held leases.
   var pending: Int { get }
+  /// The engine is through: nothing comes after this. Ends what the stage started.
+  mutating func stop()
+  /// Whether streams are followed to their ends on another thread, which tells of them.
+  static var endsElsewhere: Bool { get }
   /// Whether this stage reads payload with the CPU. Areas of device memory refuse such stages.
   var readsPayload: Bool { get }
 
@@ -39,6 +46,21 @@ public struct StageTotals: Equatable, BitwiseCopyable, Sendable {
   /// Bytes that the sink wrote, and those of them that it had to copy first.
   public var sinkBytes: UInt64 = 0
   public var sinkCopiedBytes: UInt64 = 0
+  /// Bytes that a sink's zero-copy sends took, and bytes that the kernel copied to send them on.
+  public var sinkZeroCopyBytes: UInt64 = 0
+  public var sinkKernelCopiedBytes: UInt64 = 0
+  /// Records whose end, and bytes that, no consumer took.
+  public var sinkLostRecords: UInt64 = 0
+  public var sinkLostBytes: UInt64 = 0
+  /// How often a sink's reader was full, bytes that then waited aside, those of them that were
+  /// written since, and how often the receiving thread had to wait all the same.
+  public var sinkFullTimes: UInt64 = 0
+  public var sinkSpilledBytes: UInt64 = 0
+  public var sinkReplayedBytes: UInt64 = 0
+  public var sinkSpillWaits: UInt64 = 0
+  /// Records and bytes that a sink dropped because its reader was behind.
+  public var sinkDroppedRecords: UInt64 = 0
+  public var sinkDroppedBytes: UInt64 = 0
 
   @inlinable
   public init() {}
@@ -67,7 +89,14 @@ extension Stage where Self: ~Copyable {
   @inlinable public mutating func completed(
     _ index: UInt32, result: Int32, in batch: inout Batch
   ) {}
+  @inlinable public mutating func completed(
+    _ index: UInt32, result: Int32, flags: UInt32, in batch: inout Batch
+  ) {
+    completed(index, result: result, in: &batch)
+  }
   @inlinable public var pending: Int { 0 }
+  @inlinable public mutating func stop() {}
+  @inlinable @inline(__always) public static var endsElsewhere: Bool { false }
   @inlinable public var readsPayload: Bool { true }
   @inlinable public var totals: StageTotals { StageTotals() }
   @inlinable public func summary(of connection: Connection) -> StreamSummary { StreamSummary() }

@@ -9,10 +9,14 @@ public import RingCore
 @safe
 public struct Ring: ~Copyable {
   @usableFromInline let ring: UnsafeMutablePointer<io_uring>
+  /// Nil but in simulations.
+  @usableFromInline let simulation: SimulatedKernelCalls?
   /// What the kernel of this ring can do.
   public let features: Features
   public let submissions: SubmissionQueue
   public var completions: CompletionRing
+  /// What stands in for the kernel in a replay; kept alive for `simulation`.
+  let script: ReplayKernel?
 
   /// What a ring's kernel offers beyond Linux 6.0.
   public struct Features: Sendable, Equatable {
@@ -36,15 +40,24 @@ public struct Ring: ~Copyable {
     let error = unsafe ik_ring_open(ring, entries, completionEntries)
     guard error == 0 else {
       unsafe ring.deallocate()
-      throw RingError("set up an io_uring of \(entries) entries", errno: -error)
+      throw RingError("set up an io_uring of \(entries) entries", errno: -error, isRing: true)
     }
     unsafe ik_ring_register_descriptor(ring)
     let bits = unsafe ring.pointee.features
-    features = unsafe Features(
+    let features = unsafe Features(
       bundles: bits & UInt32(IK_FEAT_RECVSEND_BUNDLE) != 0,
       minimumWait: bits & UInt32(IK_FEAT_MIN_TIMEOUT) != 0,
       incrementalBundles: bits & UInt32(IK_FEAT_NO_IOWAIT) != 0,
       deferredTaskRun: ring.pointee.flags & UInt32(IK_SETUP_DEFER_TASKRUN) != 0)
+    unsafe self.init(ring: ring, features: features, simulation: nil)
+  }
+
+  /// Takes over a ring that is set up, or one of a simulation.
+  @unsafe
+  init(
+    ring: UnsafeMutablePointer<io_uring>, features: Features, simulation: SimulatedKernelCalls?,
+    script: ReplayKernel? = nil
+  ) {
     // liburing keeps these mapped until io_uring_queue_exit, which deinit calls.
     completions = unsafe CompletionRing(
       unsafeHead: ring.pointee.cq.khead, tail: ring.pointee.cq.ktail,
@@ -52,9 +65,24 @@ public struct Ring: ~Copyable {
       capacity: ring.pointee.cq.kring_mask.pointee + 1)
     submissions = unsafe SubmissionQueue(unsafeRing: ring)
     unsafe self.ring = ring
+    self.features = features
+    unsafe self.simulation = simulation
+    self.script = script
+  }
+
+  /// A ring in plain memory, whose other side is a replayed kernel.
+  package init(scripted kernel: ReplayKernel) {
+    let bundles = kernel.shape.bundles
+    unsafe self.init(
+      ring: kernel.memory.ring,
+      features: Features(
+        bundles: bundles, minimumWait: true, incrementalBundles: bundles,
+        deferredTaskRun: true),
+      simulation: kernel.calls, script: kernel)
   }
 
   deinit {
+    guard unsafe simulation == nil else { return }
     unsafe ik_ring_close(ring)
     unsafe ring.deallocate()
   }
@@ -87,6 +115,10 @@ public struct Ring: ~Copyable {
   /// - Cost: one io_uring_enter(2).
   @inlinable
   public mutating func enter(_ wait: Wait) -> Int32 {
+    if let simulation = unsafe simulation {
+      return unsafe -min(
+        simulation.enter(simulation.context, wait.completions, wait.timeoutNanoseconds), 0)
+    }
     let result = unsafe ik_ring_enter(
       ring, wait.completions, features.minimumWait ? wait.minimumMicroseconds : 0,
       wait.timeoutNanoseconds)
@@ -125,6 +157,7 @@ public struct Ring: ~Copyable {
     unsafeBufferRing memory: UnsafeMutablePointer<ik_buf>, entries: UInt32, group: UInt16,
     flags: UInt16
   ) -> Int32 {
-    -(unsafe ik_ring_register_pbufs(ring, memory, entries, group, flags))
+    if unsafe provideToScript(memory, entries: entries, flags: flags) { return 0 }
+    return -(unsafe ik_ring_register_pbufs(ring, memory, entries, group, flags))
   }
 }

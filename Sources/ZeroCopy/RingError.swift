@@ -14,12 +14,15 @@ public struct RingError: Error, Equatable, CustomStringConvertible {
   /// Whether it is the registration of an interface queue that was refused: its errno alone says
   /// little, the NIC's state more.
   public let isRegistration: Bool
+  /// Whether there was no ring to be had: the whole of io_uring may be kept from the process.
+  public let isRing: Bool
 
   public init(
     _ step: String, errno: Int32, kernel: String = "6.0", remedy: String? = nil,
-    isRegistration: Bool = false
+    isRegistration: Bool = false, isRing: Bool = false
   ) {
     self.isRegistration = isRegistration
+    self.isRing = isRing
     self.step = step
     self.errno = errno
     self.kernel = kernel

@@ -1,6 +1,7 @@
 import CommandSupport
 import Glibc
 import Ingest
+import JSON5
 import Testing
 
 @Suite struct ConfigurationTests {
@@ -14,7 +15,17 @@ import Testing
     }
   }
 
-  static let files: [String] = {
+  /// The files of configs/ that describe a framing, and those that configure a command.
+  static let descriptions = all.filter { isDescription($0) }
+  static let files = all.filter { !isDescription($0) }
+
+  private static func isDescription(_ file: String) -> Bool {
+    let text = RunningCommand.text(of: RunningCommand.root + "/configs/" + file)
+    guard case .object(let object)? = try? JSONText.decode(json5: text) else { return false }
+    return object["form"] != nil
+  }
+
+  private static let all: [String] = {
     guard let directory = unsafe opendir(RunningCommand.root + "/configs") else { return [] }
     defer { unsafe closedir(directory) }
     var names: [String] = []
@@ -29,6 +40,34 @@ import Testing
 
   @Test func thereAreFiles() {
     #expect(ConfigurationTests.files.count >= 7)
+    #expect(ConfigurationTests.descriptions.count >= 2)
+  }
+
+  /// A shipped description can be received with, and what is printed for it loads again.
+  @Test(arguments: descriptions)
+  func describesAFraming(file: String) throws {
+    let path = RunningCommand.root + "/configs/" + file
+    let first = try RunningCommand.run(
+      "ingest", "--parse", "described:" + path, "--show-config")
+    #expect(first.code == 0, "\(first.error)")
+    let again = try RunningCommand.temporaryFile(first.out)
+    defer { unsafe unlink(again) }
+    let second = try RunningCommand.run("ingest", "run", "--config", again, "--show-config")
+    #expect(second.out == first.out)
+  }
+
+  /// What is wrong with a description is told with its line, what is allowed and an example.
+  @Test func aWrongDescriptionIsExplained() throws {
+    let path = try RunningCommand.temporaryFile(
+      "{\n  form: \"length\",\n  header: 4,\n  length: {\n    bytes: 5,\n  },\n}\n")
+    defer { unsafe unlink(path) }
+    let result = try RunningCommand.run("ingest", "--parse", "described:" + path)
+    #expect(result.code == 2)
+    let said = result.error.split(separator: "\n").joined(separator: " ")
+    for part in [
+      "\(path):5: length.bytes: found 5", "allowed: 1, 2, 3, 4, 8",
+      "for example: --parse described:configs/kafka-like.json5",
+    ] { #expect(said.contains(part), "\(said)") }
   }
 
   /// Every shipped file says which command it is for, loads there, and what is printed loads again

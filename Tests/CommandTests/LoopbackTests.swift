@@ -1,5 +1,6 @@
 import CommandSupport
 import Glibc
+import JSON5
 import Testing
 
 /// Both ends, as `ingest loopback` and as two commands.

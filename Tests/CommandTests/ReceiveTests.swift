@@ -1,5 +1,6 @@
 import CommandSupport
 import Glibc
+import JSON5
 import Testing
 
 /// `ingest run` against stock clients on loopback.

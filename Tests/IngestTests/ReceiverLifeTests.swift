@@ -49,7 +49,7 @@ import ZeroCopy
     let thread = QueueThread(
       index: 0, cpu: 4000, configuration: configuration, listener: listener,
       control: EngineControl(), body: QueueThread.Body { _ in },
-      plan: try EnginePlan(configuration), shares: QueueShares(), exchange: nil)
+      plan: try EnginePlan(configuration), shares: QueueShares(), exchange: nil, gate: nil)
     #expect(thread.start()?.what.contains("CPU 4000") == true)
     thread.join()
     #expect(Self.isFree(at.port))

@@ -75,7 +75,7 @@ final class SharedCount: Sendable {
       case .closed(_, let end, let bytes, _, _):
         #expect(end == .finished)
         closed.append(bytes)
-      case .fault: Issue.record("no fault was made")
+      case .fault, .synced: Issue.record("no fault was made, nothing was fsynced")
       }
     }
     #expect(opened == 8)
@@ -187,5 +187,18 @@ final class SharedCount: Sendable {
     let report = receiver.finish()
     #expect(report.failure == nil)
     #expect(report.counters.bytes >= 100_000)
+  }
+
+  @Test("a limit of copies that an engine can never keep is refused at once")
+  func copyLimit() throws {
+    var configuration = ReceiveConfiguration()
+    configuration.port = 0
+    configuration.engine = .copy
+    configuration.maxCopied = try #require(CopyLimit(rawValue: "1%"))
+    let error = #expect(throws: IngestError.self) { _ = try Receiver(configuration) }
+    #expect(error?.kind == .notSupported)
+    #expect(error?.description.contains("copies every byte") == true)
+    configuration.maxCopied = .none
+    _ = try Receiver(configuration)
   }
 }

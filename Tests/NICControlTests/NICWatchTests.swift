@@ -132,6 +132,9 @@ struct NICWatchLiveTests {
       }
       try TestNamespace.shell("ip link set v0 up && ip link set v1 up")
       #expect(try last(\.hasCarrier)?.isUp == true)
+      let losses = try access.link(index: link.index).carrierLosses
+      try TestNamespace.shell("ip link set v1 down && ip link set v1 up")
+      #expect(try last { $0.hasCarrier && $0.carrierLosses != losses } != nil)
       try TestNamespace.shell("ip link set v0 mtu 1400")
       #expect(try last { $0.mtu == 1400 } == (try access.link(named: "v0")))
       try TestNamespace.shell("ip link set v0 down")

@@ -151,15 +151,15 @@ private func run<S: LeaseSource & ~Copyable, F: Framer, C: Checksum & ~Copyable>
       Connection(slot: UInt32(slot), serial: UInt64(slot) + 1, peer: Endpoint()), .finished,
       in: &batch)
   }
-  chain.sink.release(all: true, in: &batch)
+  chain.rest.sink.release(all: true, in: &batch)
   source.giveBack(&batch)
   var faults: [Fault] = []
   batch.drainFaults { faults.append($0) }
   #expect(faults == [])
   #expect(source.audit() == [])
   for slot in 0..<connections {
-    #expect(chain.sink.records[slot].count == samples[slot].records.count)
-    #expect(chain.sink.records[slot] == samples[slot].records)
+    #expect(chain.rest.sink.records[slot].count == samples[slot].records.count)
+    #expect(chain.rest.sink.records[slot] == samples[slot].records)
   }
 }
 

@@ -88,9 +88,9 @@ func drive<F: Framer, C: Checksum & ~Copyable>(
   }
   outcome.refused = batch.refused
   chain.closed(connection, batch.refused ? .refused : end, in: &batch)
-  if !batch.refused, chain.sink.bytes != stream { outcome.complaints.append("bytes differ") }
-  outcome.complaints += chain.sink.complaints
-  outcome.records = chain.sink.records
+  if !batch.refused, chain.rest.sink.bytes != stream { outcome.complaints.append("bytes differ") }
+  outcome.complaints += chain.rest.sink.complaints
+  outcome.records = chain.rest.sink.records
   outcome.counts = chain.counts(slot: 2)
   let summary = chain.summary(of: connection)
   if summary.records != outcome.counts.records || chain.totals.records != summary.records
@@ -99,7 +99,7 @@ func drive<F: Framer, C: Checksum & ~Copyable>(
     outcome.complaints.append("counts differ: \(chain.totals), \(outcome.counts)")
   }
   outcome.digest = summary.digest
-  outcome.verified = chain.checksum.verified
+  outcome.verified = chain.rest.checksum.verified
   batch.drainFaults { outcome.faults.append($0) }
   return outcome
 }

@@ -25,13 +25,14 @@ struct SinkDriver: ~Copyable {
   private(set) var completions = 0
 
   init(
-    bufferSize: Int = 16384, buffers: Int = 32, entries: UInt32 = 64, withRing: Bool = true
+    bufferSize: Int = 16384, buffers: Int = 32, entries: UInt32 = 64, withRing: Bool = true,
+    isShared: Bool = false, holdLimit: Int = 4096
   ) throws {
     let layout = try #require(AreaLayout(bufferSize: bufferSize, bufferCount: buffers))
     let made = try Ring(entries: entries, completionEntries: 1024)
-    area = FakeArea(layout: layout)
+    area = isShared ? try #require(FakeArea(shared: layout)) : FakeArea(layout: layout)
     batch = Batch(
-      area: area.memory, submissions: withRing ? made.submissions : nil, holdLimit: 4096)
+      area: area.memory, submissions: withRing ? made.submissions : nil, holdLimit: holdLimit)
     ring = made
     free = Array(0..<UInt32(buffers))
   }
@@ -72,8 +73,10 @@ struct SinkDriver: ~Copyable {
         filled = 0
         claims[buffer] = 0
       } else {
-        try #require(sink.pending > 0, "buffers are out, and the sink has nothing under way")
+        // What the sink gave back since the last batch may be enough.
         endBatch(&sink)
+        guard free.isEmpty else { continue }
+        try #require(sink.pending > 0, "buffers are out, and the sink has nothing under way")
         reap(&sink, .one)
       }
     }
@@ -135,7 +138,8 @@ struct SinkDriver: ~Copyable {
       #expect(tag.kindByte == OperationTag.Kind.stage.rawValue)
       completions += 1
       let result = answers[completions] ?? (unsafe entry.pointee.res)
-      sink.completed(tag.index, result: result, in: &batch)
+      let flags = unsafe entry.pointee.flags
+      sink.completed(tag.index, result: result, flags: flags, in: &batch)
     }
     ring.completions.advance(ready)
   }

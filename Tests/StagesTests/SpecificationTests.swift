@@ -46,6 +46,50 @@ import Wire
         "file:/data/a:b=%c,layout=one,overwrite,bytes=payload,sync=none,carry=8M") == .file(file))
   }
 
+  @Test func sinkOfAnotherProcess() throws {
+    var shared = SharedSinkOptions(path: "/run/a:b.sock")
+    #expect(try SinkSpecification("shm:/run/a:b.sock") == .shared(shared))
+    shared.ring = 64
+    shared.onDeath = .continue
+    shared.wait = false
+    let text = "shm:/run/a:b.sock,ring=64,on-death=continue,wait=no"
+    #expect(try SinkSpecification(text) == .shared(shared))
+    #expect(try SinkSpecification(text).description == text)
+    #expect(try SinkSpecification(text).sharesArea)
+    var unix = UnixSinkOptions(path: "/run/x")
+    #expect(try SinkSpecification("unix:/run/x") == .unix(unix))
+    unix.bytes = .payload
+    #expect(try SinkSpecification("unix:/run/x,mode=stream,bytes=payload") == .unix(unix))
+    #expect(try !SinkSpecification("unix:/run/x").sharesArea)
+    unix.mode = .fd
+    unix.max = 8 << 20
+    #expect(try SinkSpecification("unix:/run/x,mode=fd,bytes=payload,max=8M") == .unix(unix))
+    #expect(SinkSpecification.unix(unix).description == "unix:/run/x,mode=fd,bytes=payload,max=8M")
+  }
+
+  @Test func sinkThatSendsOn() throws {
+    var forward = ForwardSinkOptions(host: "10.0.0.2", port: 5301)
+    #expect(try SinkSpecification("forward:10.0.0.2:5301") == .forward(forward))
+    forward = ForwardSinkOptions(host: "::1", port: 9)
+    forward.method = .send
+    forward.bytes = .payload
+    let text = "forward:[::1]:9,method=send,bytes=payload"
+    #expect(try SinkSpecification(text) == .forward(forward))
+    #expect(SinkSpecification.forward(forward).description == text)
+  }
+
+  @Test func twoSinks() throws {
+    let tee = try SinkSpecification("tee:file:/a,direct|shm:/b")
+    guard case .tee(let first, let second) = tee else {
+      Issue.record("\(tee) is no tee")
+      return
+    }
+    #expect(try first == SinkSpecification("file:/a,direct"))
+    #expect(try second == SinkSpecification("shm:/b"))
+    #expect(tee.sharesArea && tee.threadPaths == ["/b"])
+    #expect(try SinkSpecification(tee.description) == tee)
+  }
+
   /// What is printed is read back as the same.
   @Test(arguments: StageHelp.all)
   func examplesAreAcceptedAndCanonicalSpellingsReadBack(_ help: StageHelp) throws {
@@ -56,6 +100,9 @@ import Wire
     case "checksum":
       let value = try ChecksumSpecification(help.example)
       #expect(try ChecksumSpecification(value.description) == value)
+    case "stage":
+      let value = try PluginSpecification(help.example)
+      #expect(try PluginSpecification(value.description) == value)
     default:
       let value = try SinkSpecification(help.example)
       #expect(try SinkSpecification(value.description) == value)
@@ -118,7 +165,25 @@ import Wire
     ("file:,layout=one", "the path is missing"),
     ("file:/a,layuot=one", "file has no option layuot"),
     ("file:/a,layout=both", "layout=both is not known"),
+    ("shm", "the path is missing"),
+    ("shm:/a,ring=3", "ring=3 is no power of two"),
+    ("shm:/a,ring=1", "ring=1 is out of range"),
+    ("shm:/a,on-death=cry", "on-death=cry is not known"),
+    ("shm:/a,bytes=all", "shm has no option bytes"),
+    ("unix:", "the path is missing"),
+    ("unix:/a,max=1M", "unix has no option max"),
+    ("unix:/a,mode=dgram", "mode=dgram is not known"),
     ("stdout:bytes=half", "bytes=half is not known"),
+    ("tee", "it takes two sinks"),
+    ("tee:file:/a", "it takes two sinks"),
+    ("tee:null|file:/a", "null cannot be one of two sinks"),
+    ("forward", "the HOST:PORT is missing"),
+    ("forward:host", "host has no port from 1 to 65535"),
+    ("forward:host:70000", "host:70000 has no port from 1 to 65535"),
+    ("forward:::1:5301", "::1:5301 is no HOST:PORT"),
+    ("forward::5301", "the host is missing"),
+    ("forward:a:1,method=carrier", "method=carrier is not known"),
+    ("forward:a:1,sync=none", "forward has no option sync"),
   ])
   func sinkRefuses(_ text: String, _ problem: String) {
     let error = #expect(throws: SpecificationError.self) { try SinkSpecification(text) }

@@ -16,17 +16,24 @@ extension MemoryTests {
     @Test func udmabufOfHugePages() throws { try Self.check(.udmabuf(hugePages: true)) }
     @Test func dmaHeap() throws { try Self.check(.dmaHeap("system")) }
 
-    private static func check(_ kind: AreaMemoryKind) throws {
+    @Test func sharedPages() throws { try Self.check(.pages, isShared: true) }
+    @Test func sharedTransparentHugePages() throws { try Self.check(.thp, isShared: true) }
+    @Test func sharedHugePagesOf2M() throws { try Self.check(.huge2m, isShared: true) }
+
+    private static func check(_ kind: AreaMemoryKind, isShared: Bool = false) throws {
       for engine in EngineSetup.Kind.each {
         // What comes over loopback is copied, and the kernel copies into no dmabuf; without a
         // device there is nobody to map one for.
         if engine.isZeroCopy && kind.isDMABuf { continue }
-        try check(kind, engine)
+        try check(kind, engine, isShared: isShared)
       }
     }
 
-    private static func check(_ kind: AreaMemoryKind, _ engine: EngineSetup.Kind) throws {
+    private static func check(
+      _ kind: AreaMemoryKind, _ engine: EngineSetup.Kind, isShared: Bool
+    ) throws {
       var setup = EngineSetup(engine)
+      setup.isShared = isShared
       setup.memory = kind
       try MemoryHere.require(kind, bytes: setup.bufferSize * setup.buffers)
       let run = try EngineRun(setup, connections: 1)

@@ -57,6 +57,8 @@ struct EngineSetup: Sendable {
   var completions: UInt32 = 4096
   var refill: UInt32 = 4096
   var memory = AreaMemoryKind.pages
+  /// In memory that another process may map.
+  var isShared = false
   var options = EngineOptions()
 
   enum Kind: Sendable, Equatable {
@@ -108,6 +110,7 @@ struct EngineSetup: Sendable {
       var copying = CopyEngineOptions(layout: layout)
       copying.mode = mode
       copying.memory = memory
+      copying.isShared = isShared
       copying.engine = options
       var engine = try CopyEngine(
         options: copying, listener: listener, control: control, shared: shared)
@@ -149,7 +152,7 @@ struct EngineSetup: Sendable {
     for _ in 0..<100 {
       do throws(RingError) {
         return try ZCRXArea(
-          try AreaBacking(layout, kind: memory), options: options, on: ring,
+          try AreaBacking(layout, kind: memory, shared: isShared), options: options, on: ring,
           features: KernelFeatures())
       } catch {
         guard error.errno == EEXIST else { throw error }

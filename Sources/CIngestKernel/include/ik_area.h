@@ -21,6 +21,10 @@ struct ik_mapping {
 //   descriptor  what to map, shared; -1: private anonymous memory
 int ik_map(size_t bytes, size_t alignment, int protection, int huge_shift, int descriptor,
            struct ik_mapping *out);
+// Maps ordinary memory right behind what ik_map mapped, at most IK_TAIL_BYTES (a multiple of the
+// page size); it goes with the mapping.
+enum { IK_TAIL_BYTES = 2 << 20 };
+int ik_map_tail(const struct ik_mapping *mapping, size_t bytes);
 void ik_unmap(const struct ik_mapping *mapping);
 
 // Pages that are not faulted in yet come from this NUMA node only (mbind, MPOL_BIND).
@@ -38,6 +42,14 @@ int ik_populate(void *at, size_t bytes);
 
 // A memfd of bytes that cannot shrink any more, in hugetlb pages where huge_shift is not 0.
 int ik_memfd(size_t bytes, int huge_shift);
+// No mapping made from now on can write the memfd, and its size stays. Returns a descriptor of it
+// that is open for reading only, to hand to another process. Mappings that are there may write on.
+int ik_memfd_share(int memfd);
+// A memfd of bytes whose size stays, for another process to write to.
+int ik_memfd_fixed(const char *name, size_t bytes);
+// An empty memfd to write to, and its end: from then on nobody can change it. Its offset is 0 then.
+int ik_memfd_empty(const char *name);
+int ik_memfd_finish(int memfd);
 // The dmabuf of the first bytes of a memfd; device is /dev/udmabuf.
 int ik_udmabuf(int device, int memfd, size_t bytes);
 // A dmabuf of bytes from an open DMA heap. access is O_RDWR, O_RDONLY or O_WRONLY; a node of -1

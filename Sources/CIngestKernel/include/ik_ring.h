@@ -49,6 +49,12 @@ static inline void ik_prep_poll_multishot(struct io_uring_sqe *sqe, int fd, uint
   sqe->poll32_events = events;
 }
 
+// Completes once, with the first of the events.
+static inline void ik_prep_poll(struct io_uring_sqe *sqe, int fd, uint32_t events) {
+  ik_prep(sqe, IORING_OP_POLL_ADD, fd, NULL, 0, 0);
+  sqe->poll32_events = events;
+}
+
 static inline void ik_prep_write(struct io_uring_sqe *sqe, int fd, const void *at, uint32_t length,
                                  uint64_t offset) {
   ik_prep(sqe, IORING_OP_WRITE, fd, at, length, offset);

@@ -27,12 +27,17 @@ int ik_endpoint_of(int fd, int peer, struct ik_endpoint *out);
 // descriptor (blocking mode) or a negative errno.
 int ik_connect(const struct ik_endpoint *to, int type, int timeout_ms,
                const char *_Nullable congestion, int send_buffer);
+// An address as connect(2) wants it; returns its length.
+uint32_t ik_sockaddr_of(const struct ik_endpoint *from, struct sockaddr_storage *to);
 // Resolves a host name or literal. family AF_UNSPEC, AF_INET or AF_INET6. Returns the number of
 // endpoints found, of which at most capacity are written, or a negative EAI_ code.
 int ik_resolve(const char *_Nullable host, uint16_t port, int family, struct ik_endpoint *out,
                int capacity);
 const char *ik_resolve_error(int code);
 
+// Ends connections whose peer has answered nothing for so many seconds (ETIMEDOUT, or what ICMP
+// said last), the second half of them in probes. Accepted sockets take it over from the listener.
+int ik_watch_peer(int fd, int seconds);
 int ik_set_congestion(int fd, const char *name);
 int ik_get_congestion(int fd, char *name, int capacity);
 int ik_set_zerocopy(int fd);     // SO_ZEROCOPY, for MSG_ZEROCOPY

@@ -1,5 +1,6 @@
 package import Ingest
 package import RingCore
+import Stages
 
 /// A fault with its connection's peer, as a sentence and as fields.
 package struct FaultReport: Encodable, Sendable {
@@ -37,12 +38,21 @@ extension Fault {
     case .lineTooLong:
       "no newline within \(expected) bytes: not lines, or --parse needs a larger max"
     case .recordTooShort:
-      "the length prefix counts itself and says \(found), its own size is \(expected): "
-        + "the prefix most likely does not count itself"
+      "the length says \(found) and counts \(expected) bytes of framing too: "
+        + "most likely it does not count them"
     case .badMagic:
       "a record starts with \(hexadecimal(found)) where \(hexadecimal(expected)) belongs: "
         + (record == 0
           ? "this peer does not send wire records" : "the stream was damaged on the way")
+    case .unexpectedByte:
+      "byte \(octet(found)) where the format has \(octet(expected)): this peer sends something "
+        + "else, or the description given to --parse does not fit"
+    case .chunkSize:
+      "byte \(octet(found)) where the hexadecimal size of a chunk belongs: the stream is not "
+        + "chunked, or a head comes first (head: in the description given to --parse)"
+    case .noEmptyLine:
+      "no empty line within \(expected) bytes: there is no such head, or the description given to "
+        + "--parse needs a larger max"
     case .unknownFormat:
       "wire version \(found), this build knows \(expected): use the same version on both ends"
     case .checksumKind:
@@ -60,20 +70,29 @@ extension Fault {
     case .truncated:
       "the stream ended after \(found) of \(expected) bytes of a record: "
         + "the sender stopped or died in the middle"
+    case .dropped:
+      "the sink's reader is behind (\(found) bytes wait of \(expected) that may): records of this "
+        + "connection are dropped, as full=drop wants it"
     case .sink:
       "the sink cannot write: \(errorText(Int32(truncatingIfNeeded: found))); "
         + "data is safe up to byte \(offset)"
+    case .stage:
+      StageCatalog.sentence(expected, code: found)
     }
   }
 
-  /// What this fault makes of the run.
-  package var severity: IngestError.Kind {
+  /// What this fault makes of the run; nil where it was asked for.
+  package var severity: IngestError.Kind? {
     switch kind {
     case .checksum, .checksumKind, .sequence, .badHeader: .verificationFailed
     // Damage in the middle of a good stream, against a peer that never spoke the format.
     case .badMagic: record == 0 ? .peerFailed : .verificationFailed
-    case .recordTooLong, .lineTooLong, .recordTooShort, .unknownFormat, .truncated: .peerFailed
+    case .recordTooLong, .lineTooLong, .recordTooShort, .unexpectedByte, .chunkSize,
+      .noEmptyLine, .unknownFormat, .truncated:
+      .peerFailed
+    case .dropped: nil
     case .sink: .failed
+    case .stage: .verificationFailed
     }
   }
 }
@@ -85,13 +104,18 @@ extension Fault.Kind {
     case .lineTooLong: "line-too-long"
     case .recordTooShort: "record-too-short"
     case .badMagic: "bad-magic"
+    case .unexpectedByte: "unexpected-byte"
+    case .chunkSize: "chunk-size"
+    case .noEmptyLine: "no-empty-line"
     case .unknownFormat: "unknown-format"
     case .checksumKind: "checksum-kind"
     case .badHeader: "bad-header"
     case .sequence: "sequence"
     case .checksum: "checksum"
     case .truncated: "truncated"
+    case .dropped: "dropped"
     case .sink: "sink"
+    case .stage: "stage"
     }
   }
 }
@@ -111,4 +135,10 @@ package func hexadecimal(_ value: UInt64) -> String {
   let digits = String(value, radix: 16)
   let width = digits.count <= 8 ? 8 : 16
   return "0x" + String(repeating: "0", count: width - digits.count) + digits
+}
+
+/// `0x0d`.
+private func octet(_ value: UInt64) -> String {
+  let digits = String(value, radix: 16)
+  return digits.count < 2 ? "0x0" + digits : "0x" + digits
 }

@@ -1,3 +1,4 @@
+import Glibc
 package import Ingest
 import RingCore
 
@@ -13,6 +14,8 @@ package final class ConnectionLog {
   /// Severities of the faults seen.
   private var severities: Set<IngestError.Kind> = []
   private var lost: UInt64 = 0
+  /// Those of them whose peers did not answer any more.
+  private var vanished: UInt64 = 0
 
   package init(_ reporter: Reporter) { self.reporter = reporter }
 
@@ -31,13 +34,15 @@ package final class ConnectionLog {
       case .failed, .misplaced, .unsplit: lost += 1
       case .finished, .refused, .stopped: break
       }
+      if end.isPeerGone { vanished += 1 }
       reporter.closed(
         ConnectionPart(
           id: connection.serial, peer: "\(connection.peer)", start: since, end: now, bytes: bytes,
           records: records, digest: digest.map(hexadecimal), ended: end.text))
     case .fault(let fault):
-      severities.insert(fault.severity)
+      if let severity = fault.severity { severities.insert(severity) }
       reporter.fault(FaultReport(fault, peer: open[fault.connection]?.peer))
+    case .synced(let file): reporter.synced(file)
     }
   }
 
@@ -66,8 +71,10 @@ package final class ConnectionLog {
       return (.refusedByKernel, "cut short: " + steering.joined(separator: ", "))
     }
     if !severities.isEmpty || reset > 0 || counters.refused > 0 {
+      let broken = reset - min(vanished, reset)
       let parts = [
-        (reset, "\(plural(reset, "connection")) broke off"),
+        (vanished, "\(plural(vanished, "peer")) vanished"),
+        (broken, "\(plural(broken, "connection")) broke off"),
         (counters.refused, "\(plural(counters.refused, "connection")) refused"),
         (faults, plural(faults, "fault")),
       ]
@@ -79,9 +86,19 @@ package final class ConnectionLog {
 }
 
 extension StreamEnd {
+  /// Whether the peer's host answered nothing any more: keepalive probes ended the connection.
+  fileprivate var isPeerGone: Bool {
+    guard case .failed(let code) = self else { return false }
+    // What ICMP said last stands for the time that ran out (net/ipv4/tcp_timer.c, tcp_write_err).
+    return [ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN].contains(abs(code))
+  }
+
   package var text: String {
     switch self {
     case .finished: "finished"
+    case .failed(let code) where isPeerGone:
+      "the peer vanished: its host answered nothing within --peer-timeout "
+        + "(\(errorText(abs(code))))"
     case .failed(let code): errorText(abs(code))
     case .refused: "refused"
     case .stopped: "stopped"

@@ -1,4 +1,6 @@
 package import Ingest
+package import JSON5
+package import Privilege
 
 /// The one schema of `--json` and `--json-stream`.
 ///
@@ -24,6 +26,8 @@ package struct StartPart: Encodable, Sendable {
   /// Addresses a receiver listens on, with the ports it got.
   package var listening: [String] = []
   package var remarks: [String] = []
+  /// What a receiver may still do; missing where privileges are kept.
+  package var privileges: PrivilegesInEffect?
 }
 
 package struct IntervalPart: Encodable, Sendable {
@@ -74,9 +78,14 @@ package struct ReceivePart: Encodable, Sendable {
   package var entersPerGB: Double
   package var completionsPerGB: Double
   package var leasesPerBatch: Double
+  /// As in an interval.
   package var copiedShare: Double
+  package var zeroCopyShare: Double
   package var counters: ReceiveCounters
   package var perThread: [ReceiveCounters]
+  /// What the parts of the chain cost, and what it held at the end.
+  package var stages: [StagePrice] = []
+  package var loads: [StageLoad] = []
 
   package init(_ report: ReceiveReport, perThread: [ReceiveCounters]) {
     let counters = report.counters
@@ -91,6 +100,7 @@ package struct ReceivePart: Encodable, Sendable {
     completionsPerGB = perGB(Double(counters.completions), counters.bytes)
     leasesPerBatch = ratio(counters.leases, counters.batches)
     copiedShare = ratio(counters.copiedBytes, counters.bytes)
+    zeroCopyShare = ratio(counters.truth.zeroCopy, counters.bytes)
     self.counters = counters
     self.perThread = perThread
   }

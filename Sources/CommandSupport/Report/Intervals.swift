@@ -14,11 +14,17 @@ package struct ReceiveInterval: Encodable, Sendable {
   package var pauses: UInt64
   /// Over the whole run so far.
   package var freeBuffersLow: UInt64?
-  /// Bytes the kernel copied into the area, 0 to 1 of all.
+  /// Bytes that were certainly copied into the area, and those known to be zero-copy, 0 to 1 of
+  /// all; what is left is unknown.
   package var copiedShare: Double
+  package var zeroCopyShare: Double
+  package var truth: ByteTruth
   package var faults: UInt64
   /// CPU time of the whole process over the interval's time; 1 is one CPU.
   package var cpu: Double?
+  /// What the parts of the chain cost, and what it holds.
+  package var stages: [StagePrice] = []
+  package var loads: [StageLoad] = []
 
   package init(
     from old: ReceiveCounters, to new: ReceiveCounters, start: Double, end: Double, cpu: Double?
@@ -34,24 +40,30 @@ package struct ReceiveInterval: Encodable, Sendable {
     leasesPerBatch = ratio(new.leases &- old.leases, new.batches &- old.batches)
     pauses = new.pauses &- old.pauses
     freeBuffersLow = new.freeBuffersLow
-    copiedShare = ratio(new.copiedBytes &- old.copiedBytes, bytes)
+    truth = new.truth.since(old.truth)
+    copiedShare = min(1, ratio(truth.copied, bytes))
+    zeroCopyShare = min(1, ratio(truth.zeroCopy, bytes))
     faults = new.faults &- old.faults
     self.cpu = cpu.map { $0 / span }
   }
 
   package static let header =
     "[ ID] Interval           Transfer     Bitrate         "
-    + "Records/s  Leases/batch  Paused  Free low  Copied   CPU"
+    + "Records/s  Batch  Paused  Free low  Zero-copy   CPU  Slowest"
 
   package func row(_ id: String, _ format: RateFormat) -> String {
     rowHead(id, start: start, end: end, bytes: bytes, bitsPerSecond: bitsPerSecond, format)
       + Units.left(Units.count(recordsPerSecond), 9)
-      + Units.left(Units.fixed(leasesPerBatch, 1), 14)
+      + Units.left(Units.fixed(leasesPerBatch, 1), 7)
       + Units.left(String(pauses), 8)
       + Units.left(freeBuffersLow.map { String($0) } ?? "-", 10)
-      + Units.left(Units.fixed(copiedShare * 100, 0) + "%", 8)
+      + Units.left(Units.percent(zeroCopyShare), 11)
       + Units.left(cpu.map { Units.fixed($0 * 100, 0) + "%" } ?? "", 6)
+      + (slowest.map { "  " + $0.part } ?? "")
   }
+
+  /// The part of the chain that takes most of its thread's time.
+  package var slowest: StagePrice? { stages.max { $0.share < $1.share } }
 }
 
 /// What a sender did between two moments.

@@ -13,8 +13,19 @@ package func receiveOutcome(
     return (.failed, "forced to end: bytes that were received and not yet in the sink are lost")
   }
   if let verdict = log.verdict(report.counters) { return verdict }
+  let limit = report.configuration.maxCopied
+  if !limit.allows(report.counters.truth) {
+    return (.copiedShare, tooMuchCopied(report.counters.truth, limit, report.copyHints))
+  }
   if report.notRestored.isEmpty { return nil }
   return (.notRestored, "the NIC is not as it was: " + report.notRestored.joined(separator: "; "))
+}
+
+/// Why a share of copied bytes is an alarm.
+package func tooMuchCopied(_ truth: ByteTruth, _ limit: CopyLimit, _ hints: [String]) -> String {
+  "\(Units.percent(truth.shareNotZeroCopy)) of the bytes were copied or are not known to be "
+    + "zero-copy, more than --max-copied \(limit.rawValue) allows"
+    + hints.map { "\n  " + $0 }.joined()
 }
 
 /// Why a finished sender's exit code is not 0; nil where all was well.

@@ -1,5 +1,8 @@
 import Glibc
 package import Ingest
+package import JSON5
+package import Privilege
+package import RingCore
 
 /// Prints a run as its reader wants it: lines for people, one document, or a stream of objects.
 ///
@@ -48,15 +51,20 @@ package final class Reporter {
     Output.talk.line(line)
   }
 
-  package func started(listening: [String], remarks: [String], _ lines: [String]) {
+  package func started(
+    listening: [String], remarks: [String], privileges: PrivilegesInEffect? = nil,
+    _ lines: [String]
+  ) {
     document.start.listening = listening
     document.start.remarks = remarks
+    document.start.privileges = privileges
     hasStarted = true
     if style == .people {
       lines.forEach(say)
     } else if verbose {
       lines.forEach(talk)
     }
+    if verbose, let privileges { talk("what the process may still do: \(privileges)") }
     stream("start", document.start)
   }
 
@@ -76,9 +84,24 @@ package final class Reporter {
   }
 
   /// Somebody has changed what a run stands on.
-  package func drifted(_ sentence: String) {
-    talk("the NIC has been changed: \(sentence)")
-    stream("event", DriftEvent(text: sentence))
+  package func happened(_ news: NICNews) {
+    talk(news.kind == .drift ? "the NIC has been changed: \(news.text)" : "the NIC: \(news.text)")
+    stream("event", RunEvent(kind: news.kind.rawValue, text: news.text))
+  }
+
+  /// More of an interval's bytes were copied than is allowed.
+  package func copied(_ sentence: String) {
+    talk("alarm: \(sentence)")
+    stream("event", RunEvent(kind: "copied", text: sentence))
+  }
+
+  /// A thread of the chain stands still.
+  package func stalled(_ sentence: String) { noted("stalled", sentence) }
+
+  /// Something that hampers the run, which goes on.
+  package func noted(_ kind: String, _ sentence: String) {
+    talk("note: \(sentence)")
+    stream("event", RunEvent(kind: kind, text: sentence))
   }
 
   package func closed(_ part: ConnectionPart) {
@@ -93,6 +116,11 @@ package final class Reporter {
           + (part.digest.map { ", digest \($0)" } ?? ""))
     }
     stream("event", ClosedEvent(connection: part))
+  }
+
+  /// More of a file is on the disk; for programs that want to know what they may forget.
+  package func synced(_ file: SyncedFile) {
+    stream("event", SyncedEvent(file))
   }
 
   package func fault(_ report: FaultReport) {
@@ -174,8 +202,26 @@ private struct OpenedEvent: Encodable {
   var peer: String
 }
 
-private struct DriftEvent: Encodable {
-  var kind = "drift"
+private struct SyncedEvent: Encodable {
+  var kind = "synced"
+  /// Nil where the file has all connections' bytes.
+  var connection: UInt64?
+  var thread: UInt32
+  var sink: UInt32
+  var file: UInt64
+  var bytes: UInt64
+
+  init(_ synced: SyncedFile) {
+    connection = synced.connection == 0 ? nil : synced.connection
+    thread = synced.thread
+    sink = synced.sink
+    file = synced.file
+    bytes = synced.bytes
+  }
+}
+
+private struct RunEvent: Encodable {
+  var kind: String
   var text: String
 }
 

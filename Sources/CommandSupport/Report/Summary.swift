@@ -15,17 +15,27 @@ package enum Summary {
     lines.append(
       "receiver: \(plural(counters.accepted, "connection")), "
         + "\(counted(counters.records, "record")), engine \(part.engine), "
-        + "\(Units.fixed(part.copiedShare * 100, 0)) % copied by the kernel")
+        + truth(counters))
     if Summary.hasCosts(counters.bytes) {
       lines.append(
         "receiver: \(cpu(part.cpuSecondsPerGB)), "
           + "\(Units.fixed(part.entersPerGB, 0)) wake-ups and "
           + "\(Units.fixed(part.completionsPerGB, 0)) completions per GB")
     }
+    if !part.stages.isEmpty && Summary.hasCosts(counters.bytes) {
+      lines.append("stages: " + part.stages.map { Summary.price($0) }.joined(separator: ", "))
+    }
     if counters.sinkBytes > 0 && part.sink != "null" {
       lines.append(
-        "sink \(part.sink): \(Units.transfer(counters.sinkBytes).trimmed) written")
+        "sink \(part.sink): \(Units.transfer(counters.sinkBytes).trimmed) written"
+          + sendingOn(counters))
     }
+    if counters.sinkLostBytes > 0 {
+      lines.append(
+        "lost: \(plural(counters.sinkLostRecords, "record")) in "
+          + "\(Units.transfer(counters.sinkLostBytes).trimmed), which no consumer took")
+    }
+    lines += overflow(counters)
     if counters.rejected > 0 {
       lines.append(
         "turned away: \(plural(counters.rejected, "connection")), because as many as "
@@ -42,6 +52,45 @@ package enum Summary {
           + "back, nothing was dropped")
     }
     return lines
+  }
+
+  /// What a reader that was behind had as a consequence.
+  private static func overflow(_ counters: ReceiveCounters) -> [String] {
+    var lines: [String] = []
+    if counters.sinkSpilledBytes > 0 {
+      lines.append(
+        "the sink's reader was full \(plural(counters.sinkFullTimes, "time")): "
+          + "\(Units.transfer(counters.sinkSpilledBytes).trimmed) waited aside, "
+          + "\(Units.transfer(counters.sinkReplayedBytes).trimmed) of it followed")
+    }
+    if counters.sinkDroppedBytes > 0 {
+      lines.append(
+        "dropped: \(plural(counters.sinkDroppedRecords, "record")) in "
+          + "\(Units.transfer(counters.sinkDroppedBytes).trimmed), because the sink's reader was "
+          + "behind (full=drop)")
+    }
+    return lines
+  }
+
+  /// In which class the bytes were, none of them rounded away.
+  private static func truth(_ counters: ReceiveCounters) -> String {
+    let truth = counters.truth
+    if truth.copiedReceive == truth.total { return "100 % copied by the kernel" }
+    var parts = ["\(Units.percent(ratio(truth.zeroCopy, truth.total))) zero-copy"]
+    func add(_ bytes: UInt64, _ what: String) {
+      if bytes > 0 { parts.append("\(Units.transfer(bytes).trimmed) \(what)") }
+    }
+    add(truth.copiedFragment, "copied from fragments")
+    add(truth.copiedLinear, "copied from the linear part of packets")
+    add(truth.copiedReceive, "copied by ordinary receives")
+    add(truth.unknown, "unknown")
+    return parts.joined(separator: ", ")
+  }
+
+  /// A part's name, what it costs, and its thread where that is not the ring's owner.
+  private static func price(_ price: StagePrice) -> String {
+    let place = price.place == "own" ? "" : " (thread \(price.place))"
+    return "\(price.part) \(Units.fixed(price.nanosecondsPerKiB, 1)) ns/KiB\(place)"
   }
 
   /// The same for the sending end.
@@ -75,6 +124,15 @@ package enum Summary {
     let asked = share > 99.5 ? "all" : plural(counters.zeroCopySends, "send")
     return "\(asked) asked for zero-copy, of which the kernel copied "
       + "\(Units.fixed(copied, 0)) % anyway"
+  }
+
+  /// Which way a sink sent its bytes; nothing where it did not.
+  private static func sendingOn(_ counters: ReceiveCounters) -> String {
+    guard counters.sinkZeroCopyBytes > 0 || counters.sinkKernelCopiedBytes > 0 else { return "" }
+    let zeroCopy = ratio(counters.sinkZeroCopyBytes, counters.sinkBytes) * 100
+    let copied = ratio(counters.sinkKernelCopiedBytes, counters.sinkBytes) * 100
+    return ", \(Units.fixed(zeroCopy, 0)) % by zero-copy sends, \(Units.fixed(copied, 0)) % copied "
+      + "by the kernel"
   }
 
   /// Costs per GB of a few bytes would be start-up time, multiplied.

@@ -54,6 +54,7 @@ package enum HelpText {
       5  no privilege
       6  a peer failed: reset, not what --parse expects, or a record cut off
       7  verification failed: a digest or a sequence number does not fit
+      8  more was copied than --max-copied allows
       9  the NIC is not as it was: somebody else has changed it, or undoing failed
     """
 
@@ -61,7 +62,8 @@ package enum HelpText {
     SIGNALS
       INT, TERM  finish what was begun and print the result;
                  a second one forces the end
-      USR1       print counters to standard error and go on
+      USR1       print counters to standard error, write the flight recorder's
+                 file (ingest run) and go on
     """
 
   package static let json = """

@@ -1,5 +1,6 @@
 import Glibc
 package import Ingest
+import JSON5
 
 /// A JSON5 configuration file: its values, and where they stand.
 package struct ConfigurationFile {
@@ -16,21 +17,14 @@ package struct ConfigurationFile {
   }
 
   package init(text: String, name: String) throws(IngestError) {
-    self.name = name
-    places = KeyLines(text)
-    guard let root = try? JSONText.decode(json5: text) else {
-      let place = places.mistake.map { ":\($0.line): \($0.text)" } ?? ": some value is malformed"
-      throw IngestError(
-        .usage, "\(name)\(place)",
-        remedy: "the file is not JSON5; configs/ has examples, and --show-config prints one")
-    }
-    guard case .object(let values) = root else {
-      throw IngestError(.usage, "\(name):1: expected an object { … }, found \(root.shown)")
-    }
-    self.values = values
-    if let again = places.repeated.first {
-      throw IngestError(
-        .usage, "\(name):\(again.line): \(again.path): given twice in one object")
+    do throws(JSON5Error) {
+      let file = try JSON5File(text: text, name: name)
+      self.name = name
+      values = file.values
+      places = file.places
+    } catch {
+      let hint = "the file is not JSON5; configs/ has examples, and --show-config prints one"
+      throw IngestError(.usage, error.what, remedy: error.isMalformed ? hint : error.remedy)
     }
   }
 
@@ -86,58 +80,14 @@ package struct ConfigurationFile {
   }
 }
 
-/// The known word with the fewest changes, if they are few enough to be a slip.
-package func nearest(to word: String, among known: [String]) -> String? {
-  let wanted = Array(word.lowercased().utf8)
-  var best: (word: String, distance: Int)?
-  for candidate in known {
-    let distance = changes(from: wanted, to: Array(candidate.lowercased().utf8))
-    if distance < best?.distance ?? .max { best = (candidate, distance) }
-  }
-  guard let best, best.distance <= max(2, wanted.count / 3) else { return nil }
-  return best.word
-}
-
-/// Levenshtein's distance.
-private func changes(from: [UInt8], to: [UInt8]) -> Int {
-  var row = Array(0...to.count)
-  for (index, byte) in from.enumerated() {
-    var diagonal = row[0]
-    row[0] = index + 1
-    for column in to.indices {
-      let kept = diagonal + (byte == to[column] ? 0 : 1)
-      diagonal = row[column + 1]
-      row[column + 1] = min(kept, min(row[column], row[column + 1]) + 1)
-    }
-  }
-  return row[to.count]
-}
-
 /// The whole text of a file of configuration; refuses what is larger than any could be.
 package func readText(_ path: String) throws(IngestError) -> String {
-  let limit = 1 << 20
   guard !path.isEmpty else { throw IngestError(.usage, "--config: expected a path, found \"\"") }
-  let descriptor = path == "-" ? 0 : unsafe open(path, O_RDONLY | O_CLOEXEC)
-  guard descriptor >= 0 else {
-    throw IngestError(
-      .usage, "cannot open \(path): \(errorText(errno))",
-      remedy: "check the path: ls -l \(path)")
+  do throws(JSON5Error) {
+    return try JSON5File.text(of: path)
+  } catch {
+    throw IngestError(.usage, error.what, remedy: error.remedy)
   }
-  defer { if descriptor > 0 { close(descriptor) } }
-  var bytes: [UInt8] = []
-  var chunk = [UInt8](repeating: 0, count: 64 << 10)
-  while bytes.count <= limit {
-    let got = unsafe chunk.withUnsafeMutableBytes { buffer in
-      unsafe read(descriptor, buffer.baseAddress, buffer.count)
-    }
-    if got < 0 && errno == EINTR { continue }
-    guard got >= 0 else {
-      throw IngestError(.usage, "cannot read \(path): \(errorText(errno))")
-    }
-    if got == 0 { return String(decoding: bytes, as: UTF8.self) }
-    bytes += chunk[..<got]
-  }
-  throw IngestError(.usage, "\(path): larger than 1 MiB: not a configuration file")
 }
 
 /// strerror(3)'s words.

@@ -1,3 +1,4 @@
+package import JSON5
 import Stages
 
 /// One key of a configuration: how a file or a flag sets it, and what it must be.
@@ -68,6 +69,31 @@ extension Setting {
           return "expected \(expected)"
         } catch {
           return "\(value.shown): \(error.problem); \(error.remedy)"
+        }
+      })
+  }
+
+  /// A list of stages; of a flag, one on each line.
+  static func stages<Specification>(
+    _ key: String, _ path: any Path<[String]>,
+    _ read: @escaping @Sendable ([String]) throws(SpecificationError) -> Specification
+  ) -> Setting {
+    let expected = "a list of stages such as [\"./libwords.so?drop=DEBUG\"]"
+    return Setting(
+      key, expected, read: { .array($0[keyPath: path].map { .string($0) }) },
+      write: { root, value in
+        guard let texts = value.texts, (try? read(texts)) != nil else { return false }
+        root[keyPath: path] = texts
+        return true
+      },
+      lift: { .array($0.split(separator: "\n").map { .string(String($0)) }) },
+      refusal: { value in
+        guard let texts = value.texts else { return "expected \(expected), found \(value.shown)" }
+        do throws(SpecificationError) {
+          _ = try read(texts)
+          return "expected \(expected)"
+        } catch {
+          return "\(error.text): \(error.problem); \(error.remedy)"
         }
       })
   }
@@ -243,6 +269,17 @@ extension Setting {
 }
 
 extension JSONValue {
+  /// A list of texts; nil where it is something else.
+  fileprivate var texts: [String]? {
+    guard case .array(let items) = self else { return nil }
+    var texts: [String] = []
+    for item in items {
+      guard case .string(let text) = item, !text.isEmpty else { return nil }
+      texts.append(text)
+    }
+    return texts
+  }
+
   fileprivate func quantity(_ parse: (String) -> UInt64?) -> UInt64? {
     switch self {
     case .whole(let value): value

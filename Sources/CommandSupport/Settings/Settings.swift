@@ -1,4 +1,5 @@
 package import Ingest
+package import JSON5
 import Stages
 
 extension Setting<ReceiveConfiguration> {
@@ -20,8 +21,16 @@ extension Setting<ReceiveConfiguration> {
         try ChecksumSpecification(text)
       },
       .stage("sink", \.sink) { text throws(SpecificationError) in try SinkSpecification(text) },
+      .stages("stages", \.stages) { text throws(SpecificationError) in
+        try PluginSpecification.list(text)
+      },
+      .seconds("stageTimeout", \.stageTimeout),
+      .stage("place", \.place) { text throws(SpecificationError) in
+        try PlaceSpecification(text)
+      },
       .size("area", \.area, in: 0...(1 << 40)),
       .size("buffer", \.buffer, in: 0...(64 << 20), powerOfTwo: true),
+      .spelled("maxCopied", \.maxCopied, "a share from \"0%\" to \"100%\""),
       .spelled("memory", \.memory, "one of " + MemoryKind.spellings),
       .choice("receive", \.receive),
       .count("refill", \.refill, in: 0...32768),
@@ -29,15 +38,20 @@ extension Setting<ReceiveConfiguration> {
       .choice("refillMemory", \.refillMemory),
       .choice("nic", \.nic),
       .flag("force", \.force),
+      .choice("privileges", \.privileges),
+      .optionalText("user", \.user, "a user such as \"nobody\" or \"1000:100\""),
       .microseconds("busyPoll", \.busyPoll, upTo: 10_000),
       .count("waitBatch", \.waitBatch, in: 1...4096),
       .microseconds("minWait", \.minWait, upTo: 1_000_000),
       .flag("latency", \.latency),
       .count("maxConnections", \.maxConnections, in: 1...1_048_576),
       .size("socketBuffer", \.socketBuffer, in: 0...(1 << 30)),
+      .seconds("peerTimeout", \.peerTimeout),
       .seconds("time", \.time),
       .size("bytes", \.bytes, in: 0...UInt64.max),
       .count("connections", \.connections, in: 0...UInt64.max),
+      .count("recordEvents", \.recordEvents, in: 0...(1 << 26)),
+      .optionalText("record", \.record, "a path to record into"),
     ]
   }
 }

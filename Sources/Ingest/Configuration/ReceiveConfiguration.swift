@@ -23,10 +23,20 @@ public struct ReceiveConfiguration: Codable, Sendable, Equatable {
   public var parse: String = "raw"
   public var checksum: String = "none"
   public var sink: String = "null"
+  /// Stages from shared objects between checksum and sink, in order: `PATH?key=value,…`; with
+  /// `isolated:` before it in a process of its own.
+  public var stages: [String] = []
+  /// Seconds that an isolated stage may take over a batch before its process is ended.
+  public var stageTimeout: Double = 1
+  /// On which thread each part of the chain runs, as `checksum=cpu2,sink=cpu3`; empty is all on the
+  /// receiving thread.
+  public var place: String = ""
   /// Bytes of area per ring, and of one buffer (a power of two, at least 4096); 0 takes what suits
   /// the engine. A dmabuf given as `memory` is all area.
   public var area: Int = 0
   public var buffer: Int = 0
+  /// The share of bytes that may be copied or unknown; more of them end the run with exit code 8.
+  public var maxCopied = CopyLimit.none
   /// What kind of memory the area is.
   public var memory: MemoryKind = .pages
   public var receive: ReceiveMode = .auto
@@ -46,10 +56,23 @@ public struct ReceiveConfiguration: Codable, Sendable, Equatable {
   public var maxConnections: Int = 4096
   /// SO_RCVBUF of accepted sockets in bytes; 0 leaves TCP's autotuning on.
   public var socketBuffer: Int = 0
+  /// Seconds without any answer from a peer's host after which its connection ends as failed
+  /// (keepalive probes and TCP_USER_TIMEOUT); 0 leaves it open. A peer that is alive and sends
+  /// nothing stays.
+  public var peerTimeout: Double = 120
+  /// Whether the process gives up what it no longer needs once it is set up: all of it, including
+  /// threads that are not the receiver's. A program that goes on to do other things keeps it.
+  public var privileges: PrivilegeHandling = .keep
+  /// Who the process becomes then, as `NAME|NUMBER[:GROUP]`; nil is who suits the sink.
+  public var user: String?
   /// Stop after this many seconds, received bytes or ended connections; 0 goes on until stopped.
   public var time: Double = 0
   public var bytes: UInt64 = 0
   public var connections: UInt64 = 0
+  /// Events that the flight recorder keeps of each thread (32 bytes each, a power of two; 0 records
+  /// nothing), and the file it records into; nil keeps them in memory until something fails.
+  public var recordEvents: Int = 65536
+  public var record: String?
 
   public init() {}
 
@@ -62,6 +85,9 @@ public enum EngineKind: String, Codable, Sendable, CaseIterable { case auto, zcr
 /// `apply` sets header split, channels, RSS and n-tuple rules for the run; `keep` leaves the NIC as
 /// it is.
 public enum NICHandling: String, Codable, Sendable, CaseIterable { case apply, keep }
+/// `drop` leaves no capability, no other user's rights, and only the files, connections and system
+/// calls that the chain needs.
+public enum PrivilegeHandling: String, Codable, Sendable, CaseIterable { case drop, keep }
 public enum RefillMemoryKind: String, Codable, Sendable, CaseIterable { case user, kernel }
 public enum AddressFamily: String, Codable, Sendable, CaseIterable { case any, ipv4, ipv6 }
 

@@ -49,7 +49,7 @@ enum KernelFindings {
       }
       return Finding(.ok, subject, "SINGLE_ISSUER, DEFER_TASKRUN and 32-byte completions")
     } catch {
-      let refusal = Registration.explain(ring: error)
+      let refusal = IngestError(error)
       return Finding(.blocks, subject, refusal.what, remedy: refusal.remedy)
     }
   }

@@ -10,11 +10,14 @@ public final class NICSetup: Sendable {
   // A transaction is for one thread at a time.
   private let transaction: Mutex<Box>
   public let ifname: String
+  /// Who puts it back where this process may not do so itself.
+  private let keeper = Mutex<NICKeeper?>(nil)
   /// What was changed, and what somebody else had changed of what was undone before.
   public let plan: NICPlan
 
   private struct Box: @unchecked Sendable {
     let value: NICTransaction
+    let follower: NICFollower
   }
 
   /// Sets the interface up, and undoes what killed processes left there.
@@ -33,7 +36,7 @@ public final class NICSetup: Sendable {
       let transaction = NICTransaction(access, link, tell: tell)
       let plan = try transaction.acquire(wish, forProcess: forProcess)
       self.plan = plan
-      self.transaction = Mutex(Box(value: transaction))
+      self.transaction = Mutex(Box(value: transaction, follower: NICFollower(link, transaction)))
     } catch {
       throw IngestError(error)
     }
@@ -44,23 +47,44 @@ public final class NICSetup: Sendable {
   ///
   /// The queues must have been let go of; this waits up to five seconds for the kernel to do so.
   public func undo() throws(IngestError) -> [String] {
+    if let keeper = keeper.withLock({ $0.take() }) { return try keeper.undo() }
     let result = transaction.withLock { box -> Result<[String], NICPlanError> in
       Result { () throws(NICPlanError) in try box.value.release() }
     }
     do throws(NICPlanError) {
       return try result.get().map { "\(ifname): \($0)" }
     } catch {
-      throw IngestError(
-        .notRestored, "\(ifname) is not as it was: \(error.what)",
-        remedy: "`ingest nic restore --ifname \(ifname)` tries again")
+      throw NICSetup.notRestored(ifname, error.what)
     }
   }
 
-  /// What is not as it was set up, as sentences; empty where all is.
+  static func notRestored(_ ifname: String, _ why: String) -> IngestError {
+    IngestError(
+      .notRestored, "\(ifname) is not as it was: \(why)",
+      remedy: "`ingest nic restore --ifname \(ifname)` tries again")
+  }
+
+  /// What ``news()`` reads besides its sockets.
+  var readable: [String] { NICTransaction.readable }
+
+  /// What happened at the interface since the last call, each said once: settings that somebody
+  /// else has changed, and what became of the link.
   ///
-  /// - Cost: about 10 netlink requests.
-  public func drift() -> [String] {
-    transaction.withLock { box in (try? box.value.drift()) ?? [] }
+  /// - Cost: two system calls; some 10 netlink requests when the kernel told of a change, and once
+  ///   a second, because it does not tell of n-tuple rules.
+  public func news() -> [NICNews] {
+    let gone = keeper.withLock { $0?.news() }
+    return transaction.withLock { $0.follower.news() } + [gone].compactMap { $0 }
+  }
+
+  /// Has a process of its own put the interface back, when it is told to or this one has ended,
+  /// however that came. From then on this one needs no right for it.
+  ///
+  /// Errors: it could not be started.
+  func handOver() throws(IngestError) {
+    guard let holder = transaction.withLock({ $0.value.holder }) else { return }
+    let made = try NICKeeper(ifname, holder: holder)
+    keeper.withLock { $0 = made }
   }
 
   /// What was changed, as sentences.

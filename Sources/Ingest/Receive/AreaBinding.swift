@@ -76,7 +76,8 @@ struct AreaBinding {
     options.refillMemory = configuration.refillMemory == .kernel ? .kernel : .user
     do throws(RingError) {
       let memory = try AreaBacking(
-        layout, kind: configuration.memory.areaKind, numaNode: registration?.numaNode)
+        layout, kind: configuration.memory.areaKind, numaNode: registration?.numaNode,
+        reserve: ZCRXArea.reserveBuffers, shared: configuration.sharesArea)
       if let text = memory.remark { remark(text) }
       return .bound(try ZCRXArea(memory, options: options, on: ring, features: features))
     } catch {

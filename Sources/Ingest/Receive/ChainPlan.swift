@@ -1,21 +1,27 @@
 import RingCore
-import Stages
+public import Stages
 
 /// The chain of a configuration, read from its spelling and checked against itself, before any
 /// thread starts.
+@usableFromInline
 struct ChainPlan: Sendable {
-  let chain: ChainSpecification
+  @usableFromInline let chain: ChainSpecification
   /// Connections at a time; fewer than asked for where carry buffers would not fit.
-  let maxConnections: Int
-  let remark: String?
+  @usableFromInline let place: PlaceSpecification
+  @usableFromInline let maxConnections: Int
+  @usableFromInline let remarks: [String]
+  /// Stages from shared objects, loaded.
+  @usableFromInline let plugins: PluginPlan?
 
   /// What carry buffers may take in all, unless the sink's own option says otherwise.
   static let carryBudget = 1 << 30
 
+  @usableFromInline
   init(_ configuration: ReceiveConfiguration) throws(IngestError) {
     do {
       chain = try ChainSpecification(
         parse: configuration.parse, checksum: configuration.checksum, sink: configuration.sink)
+      place = try PlaceSpecification(configuration.place)
     } catch {
       throw IngestError(.usage, error.description, remedy: error.remedy)
     }
@@ -25,34 +31,70 @@ struct ChainPlan: Sendable {
         .usage, "\(configuration.threads) threads would mix their bytes on standard output",
         remedy: "use --threads 1, or --sink file:PATH with %t (the thread's number) in PATH")
     }
+    for path in chain.sink.threadPaths where configuration.threads > 1 && !path.contains("%t") {
+      throw IngestError(
+        .usage, "\(configuration.threads) threads cannot listen at one path, \(path)",
+        remedy: "use --threads 1, or %t (the thread's number) in the path")
+    }
     // Records that span leases are carried one per connection (Stages, CarryPool). The defaults
     // must start: a default number of connections gives way to the bound of a record.
     var connections = configuration.maxConnections
-    var remark: String?
-    if let budget = chain.sink.carryBudget(default: ChainPlan.carryBudget),
-      let bound = chain.parse.recordBound,
-      configuration.maxConnections == ReceiveConfiguration().maxConnections
-    {
-      let fit = max(budget / bound - 1, 1)
-      if fit < connections {
+    var remarks: [String] = []
+    for sink in chain.sink.branches {
+      if let remark = sink.remark { remarks.append(remark) }
+      guard configuration.maxConnections == ReceiveConfiguration().maxConnections else { continue }
+      let limit = sink.connectionLimit(recordBound: chain.parse.recordBound)
+      if let (fit, remark) = limit, fit < connections {
         connections = fit
-        remark =
-          "at most \(fit) connections at a time: the sink carries records that span receives, "
-          + "up to \(ByteSize.spelled(bound)) for each (lower max= in --parse for more)"
+        remarks.append("at most \(fit) connections at a time: " + remark)
       }
     }
+    plugins = try PluginPlan(configuration)
     maxConnections = connections
-    self.remark = remark
+    self.remarks = remarks
   }
 }
 
 extension SinkSpecification {
+  /// What is not as asked for; nil where all is.
+  fileprivate var remark: String? {
+    switch self {
+    case .file(let options): FileSink.remark(options)
+    case .forward(let options): ForwardSink.remark(options)
+    case .null, .stdout, .shared, .unix, .tee: nil
+    }
+  }
+
+  /// How many connections have room for what is carried for each, and why; nil is any number.
+  fileprivate func connectionLimit(recordBound: Int?) -> (Int, String)? {
+    guard let budget = carryBudget(default: ChainPlan.carryBudget),
+      let bound = gathered ?? recordBound
+    else { return nil }
+    let size = ByteSize.spelled(bound)
+    let what =
+      gathered == nil
+      ? "the sink carries records that span receives, up to \(size) for each (lower max= in "
+        + "--parse for more)"
+      : "the sink gathers blocks of \(size) for each (lower block= in --sink for more)"
+    return (max(budget / bound - 1, 1), what)
+  }
+
   /// The most bytes of carry buffers; nil where the sink carries nothing.
   func carryBudget(default standard: Int) -> Int? {
     switch self {
-    case .null: nil
+    case .null, .shared, .forward, .tee: nil
     case .stdout: standard
-    case .file(let options): options.layout == .one ? options.carry : nil
+    case .unix(let options): options.mode == .stream ? standard : nil
+    case .file(let options): options.layout == .one || options.direct ? options.carry : nil
     }
+  }
+
+  /// Bytes that are gathered for each connection whatever the parser's bound; nil where that bound
+  /// counts.
+  var gathered: Int? {
+    guard case .file(let options) = self, options.direct, options.layout == .each else {
+      return nil
+    }
+    return options.block
   }
 }

@@ -19,12 +19,12 @@ struct Listener: ~Copyable {
     if shared && at.port != 0 {
       let probe = Listener.open(&at, shared: false, configuration)
       guard probe >= 0 else { throw Listener.refusal(-probe, at, configuration) }
-      close(probe)
+      ik_close_owned(probe)
     }
     for _ in 0..<threads {
       let descriptor = Listener.open(&at, shared: shared, configuration)
       guard descriptor >= 0 else {
-        for one in opened { close(one) }
+        for one in opened { ik_close_owned(one) }
         throw Listener.refusal(-descriptor, at, configuration)
       }
       opened.append(descriptor)
@@ -35,7 +35,7 @@ struct Listener: ~Copyable {
     endpoint = Endpoint(raw: at)
   }
 
-  deinit { for descriptor in descriptors { close(descriptor) } }
+  deinit { for descriptor in descriptors { ik_close_owned(descriptor) } }
 
   /// Hands the descriptors over to their engines.
   mutating func take() -> [Int32] {
@@ -50,10 +50,22 @@ struct Listener: ~Copyable {
     var flags: Int32 = 0
     if shared { flags |= Int32(IK_LISTEN_SHARE) }
     if configuration.family == .ipv6 { flags |= Int32(IK_LISTEN_V6_ONLY) }
-    if let ifname = configuration.ifname {
-      return unsafe ik_listen(&at, backlog, flags, buffer, ifname)
+    let descriptor =
+      if let ifname = configuration.ifname {
+        unsafe ik_listen(&at, backlog, flags, buffer, ifname)
+      } else {
+        unsafe ik_listen(&at, backlog, flags, buffer, nil)
+      }
+    guard descriptor >= 0 else { return descriptor }
+    if configuration.peerTimeout > 0 {
+      let error = ik_watch_peer(descriptor, Int32(configuration.peerTimeout.rounded(.up)))
+      if error != 0 {
+        close(descriptor)
+        return error
+      }
     }
-    return unsafe ik_listen(&at, backlog, flags, buffer, nil)
+    ik_own(descriptor)
+    return descriptor
   }
 
   private static func resolve(

@@ -35,6 +35,7 @@ struct ObservedStage<Inner: Stage & ~Copyable>: Stage, ~Copyable {
   mutating func closed(_ connection: Connection, _ end: StreamEnd, in batch: inout Batch) {
     inner.closed(connection, end, in: &batch)
     emitFaults(&batch)
+    if Inner.endsElsewhere { return }
     let summary = inner.summary(of: connection)
     emit(
       .closed(
@@ -47,12 +48,15 @@ struct ObservedStage<Inner: Stage & ~Copyable>: Stage, ~Copyable {
     inner.endBatch(in: &batch)
     observed.stage = inner.totals
     if observed.faults != batch.faultTotal { emitFaults(&batch) }
+    if !batch.synced.isEmpty { emitSynced(&batch) }
     published.publish(observed)
   }
 
   @inlinable
-  mutating func completed(_ index: UInt32, result: Int32, in batch: inout Batch) {
-    inner.completed(index, result: result, in: &batch)
+  mutating func completed(
+    _ index: UInt32, result: Int32, flags: UInt32, in batch: inout Batch
+  ) {
+    inner.completed(index, result: result, flags: flags, in: &batch)
   }
 
   @usableFromInline
@@ -62,10 +66,17 @@ struct ObservedStage<Inner: Stage & ~Copyable>: Stage, ~Copyable {
   }
 
   @usableFromInline
+  mutating func emitSynced(_ batch: inout Batch) {
+    batch.synced.drain { file in emit(.synced(file)) }
+  }
+
+  @usableFromInline
   mutating func emit(_ event: ReceiveEvent) {
     if !events.push(event) { observed.eventsDropped += 1 }
   }
 
+  @inlinable mutating func stop() { inner.stop() }
+  @inlinable static var endsElsewhere: Bool { Inner.endsElsewhere }
   @inlinable var pending: Int { inner.pending }
   @inlinable var readsPayload: Bool { inner.readsPayload }
   @inlinable func failures() -> [String] { inner.failures() }

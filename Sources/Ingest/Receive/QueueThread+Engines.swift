@@ -10,12 +10,18 @@ extension QueueThread {
     var options = CopyEngineOptions(
       layout: try configuration.layout(bufferLength: plan.bufferLengths[0], plan))
     options.memory = configuration.memory.areaKind
+    options.isShared = configuration.sharesArea
     options.mode = configuration.receive.engineMode
     options.engine = engineOptions()
+    if let replay {
+      options.script = replay
+      options.mode = replay.shape.mode
+    }
     do {
       let engine = try CopyEngine(
         options: options, listener: listener, control: control, shared: shared)
       engineHasListener()
+      recording?.describe(thread: index, engine.flightShape)
       return engine
     } catch {
       throw IngestError(error)
@@ -29,6 +35,7 @@ extension QueueThread {
     let seat = plan.queue(of: index).flatMap { place in
       exchange.map { ExchangeSeat($0, queue: place.queue) }
     }
+    if let replay { return try makeReplayedEngine(replay) }
     let ring = try ring(completions: sizes.completions)
     let area = try bindArea(ring, sizes)
     do throws(RingError) {
@@ -36,6 +43,22 @@ extension QueueThread {
         ring: ring, area: area, options: engineOptions(), listener: listener, control: control,
         shared: shared, seat: seat)
       engineHasListener()
+      var shape = engine.flightShape
+      shape.queue = plan.queue(of: index)?.queue
+      recording?.describe(thread: index, shape)
+      return engine
+    } catch {
+      throw IngestError(error)
+    }
+  }
+
+  private func makeReplayedEngine(_ kernel: ReplayKernel) throws(IngestError) -> ZeroCopyEngine {
+    do throws(RingError) {
+      let engine = try ZeroCopyEngine(
+        ring: Ring(scripted: kernel), area: ZCRXArea(replaying: kernel), options: engineOptions(),
+        listener: listener, control: control, shared: shared)
+      engineHasListener()
+      recording?.describe(thread: index, kernel.shape)
       return engine
     } catch {
       throw IngestError(error)
@@ -49,7 +72,7 @@ extension QueueThread {
         entries: min(ZeroCopyEngine.submissionEntries, completions),
         completionEntries: completions)
     } catch {
-      throw Registration.explain(ring: error)
+      throw IngestError(error)
     }
   }
 
@@ -83,8 +106,18 @@ extension QueueThread {
     options.minimumWait = configuration.latency ? 0 : UInt32(configuration.minWait)
     options.maxConnections = configuration.maxConnections
     options.holdLimit = QueueThread.holdLimit
+    if body.answersElsewhere {
+      // What is handed to another thread, or gathered for plugins, may be back within the same
+      // batch, which brings no more leases than the completion queue holds and the area has
+      // buffers; and its sink may refuse every connection at once.
+      let buffers = (try? configuration.layout(bufferLength: plan.bufferLengths[0], plan))
+      options.returnLimit =
+        QueueThread.holdLimit + Int(buffers?.bufferCount ?? 0) + QueueThread.mostCompletions
+      options.refusalLimit = configuration.maxConnections
+    }
     options.firstSerial = UInt64(index) + 1
     options.serialStep = UInt64(plan.threads)
+    options.recorder = recording?.recorder(thread: index) ?? FlightRecorder()
     options.busyPoll = UInt32(clamping: configuration.busyPoll)
     return options
   }
@@ -93,6 +126,10 @@ extension QueueThread {
 extension IngestError {
   /// What the kernel refused while an engine was set up.
   init(_ error: RingError) {
+    if error.isRing, let known = Registration.explain(ring: error) {
+      self.init(known)
+      return
+    }
     self.init(
       IngestError.kind(of: error.errno),
       "could not \(error.step): \(unsafe String(cString: strerror(error.errno)))",

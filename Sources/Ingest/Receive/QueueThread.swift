@@ -5,7 +5,8 @@ import Synchronization
 public import ZeroCopy
 
 /// What a stage is made for: one thread with one ring and one area.
-public struct StageContext: Sendable {
+public struct StageContext: @unchecked Sendable {
+  // Sendable: plain words but for the area's address, which is good on every thread.
   /// Which thread of the receiver, from 0, and of how many.
   public let thread: Int
   public let threads: Int
@@ -14,6 +15,18 @@ public struct StageContext: Sendable {
   /// The most leases the stage may hold at a time.
   public let holdLimit: Int
   public let layout: AreaLayout
+  /// The memory that leases name. It outlives the stage.
+  public let area: AreaMemory
+  /// Items between two threads of a spread chain.
+  @usableFromInline let ringCapacity: Int
+  /// The eventfd that wakes the receiving thread.
+  @usableFromInline package let waker: Int32
+  /// The area for another process to map, read-only; nil unless the sink asks for one.
+  public let sharedArea: Int32?
+  /// What the run is asked for; a stage that waits must look at it.
+  public let control: EngineControl
+  /// Who processes of the chain become, as NUMBER:NUMBER; nil where privileges are kept.
+  let drop: String?
 }
 
 /// One receiving thread: pins itself, sets an engine up, makes its stage and runs.
@@ -23,9 +36,18 @@ final class QueueThread: Sendable {
   @usableFromInline
   struct Body: Sendable {
     @usableFromInline let run: @Sendable (QueueThread) throws(IngestError) -> Void
+    /// Leases are answered for on other threads or once they were gathered, so that many may come
+    /// back within one batch.
+    let answersElsewhere: Bool
 
     @usableFromInline
-    init(_ run: @escaping @Sendable (QueueThread) throws(IngestError) -> Void) { self.run = run }
+    init(
+      answersElsewhere: Bool = false,
+      _ run: @escaping @Sendable (QueueThread) throws(IngestError) -> Void
+    ) {
+      self.answersElsewhere = answersElsewhere
+      self.run = run
+    }
   }
 
   let index: Int
@@ -37,6 +59,11 @@ final class QueueThread: Sendable {
   let plan: EnginePlan
   let shares: QueueShares
   let exchange: SocketExchange?
+  /// What the thread gives up before it accepts; nil keeps everything.
+  let gate: PrivilegeGate?
+  /// Where it records what it does, and the kernel whose deeds it does again.
+  let recording: FlightRecording?
+  let replay: ReplayKernel?
   @usableFromInline let shared = SharedCounters(EngineCounters())
   @usableFromInline let published = SharedCounters(ObservedTotals())
   @usableFromInline let events = SPSCRing<ReceiveEvent>(capacity: QueueThread.eventCapacity)
@@ -49,8 +76,16 @@ final class QueueThread: Sendable {
   /// Leases the file sink and other holders may have out: with 64 KiB buffers 256 MiB.
   static let holdLimit = 4096
 
+  /// The most entries of a completion queue (the kernel's limit).
+  static let mostCompletions = 65536
+  /// 288 KiB, or about a thousand leases of one piece each before the receiving thread waits.
+  static let ringCapacity = 4096
+
   struct State {
+    var placed: [PlacedThread] = []
     var handle: UInt64?
+    /// The kernel's number of the thread, while it runs.
+    var number: Int32 = 0
     /// The engine closes the listening socket; until there is one it is this thread's.
     var engineHasListener = false
     var ready = false
@@ -66,7 +101,8 @@ final class QueueThread: Sendable {
   init(
     index: Int, cpu: Int32, configuration: ReceiveConfiguration, listener: Int32,
     control: EngineControl, body: Body, plan: EnginePlan, shares: QueueShares,
-    exchange: SocketExchange?
+    exchange: SocketExchange?, gate: PrivilegeGate?, recording: FlightRecording? = nil,
+    replay: ReplayKernel? = nil
   ) {
     self.index = index
     self.cpu = cpu
@@ -77,6 +113,9 @@ final class QueueThread: Sendable {
     self.plan = plan
     self.shares = shares
     self.exchange = exchange
+    self.gate = gate
+    self.recording = recording
+    self.replay = replay
     consumer = Mutex(events.takeConsumer())
   }
 
@@ -114,6 +153,7 @@ final class QueueThread: Sendable {
     do throws(IngestError) {
       let error = ik_thread_pin(cpu)
       guard error == 0 else { throw Placement.refusal(cpu, error: -error) }
+      state.withLock { $0.number = ik_thread_number() }
       try body.run(self)
     } catch {
       state.withLock { $0.failure = error }
@@ -121,6 +161,7 @@ final class QueueThread: Sendable {
     closeListener()
     state.withLock { state in
       state.cpuNanoseconds = ik_thread_cpu_ns()
+      state.number = 0
       state.finished = true
     }
   }
@@ -135,12 +176,19 @@ final class QueueThread: Sendable {
       let mode = "copy/\(engine.mode.rawValue)"
       for text in engine.remarks { remark(text) }
       try drive(
-        &engine, layout: engine.layout, mode: mode, isReadable: engine.areaIsReadable, makeStage)
+        &engine,
+        context(
+          of: engine.area.layout, area: engine.area, shared: engine.sharedArea,
+          waker: engine.waker),
+        mode: mode, isReadable: engine.areaIsReadable, makeStage)
     } else {
       var engine = try makeZeroCopyEngine()
       try drive(
-        &engine, layout: engine.layout, mode: zeroCopyMode, isReadable: engine.areaIsReadable,
-        makeStage)
+        &engine,
+        context(
+          of: engine.area.layout, area: engine.area, shared: engine.sharedArea,
+          waker: engine.waker),
+        mode: zeroCopyMode, isReadable: engine.areaIsReadable, makeStage)
     }
   }
 
@@ -149,23 +197,34 @@ final class QueueThread: Sendable {
 
   @inlinable
   func drive<E: ReceiveEngine & ~Copyable, S: Stage & ~Copyable>(
-    _ engine: inout E, layout: AreaLayout, mode: String, isReadable: Bool,
+    _ engine: inout E, _ context: StageContext, mode: String, isReadable: Bool,
     _ makeStage: (StageContext) throws(IngestError) -> S
   ) throws(IngestError) {
     var stage = ObservedStage(
-      try makeStage(context(of: layout)), events: events.takeProducer(), published: published)
-    try configuration.checkReadable(isReadable, stageReads: stage.readsPayload)
+      try makeStage(context), events: events.takeProducer(), published: published)
+    do throws(IngestError) {
+      try configuration.checkReadable(isReadable, stageReads: stage.readsPayload)
+      try dropPrivileges()
+    } catch {
+      stage.stop()
+      throw error
+    }
     announce(mode: mode)
+    awaitGate()
     engine.run(&stage)
     conclude(stage.failures())
   }
 
   @usableFromInline
-  func context(of layout: AreaLayout) -> StageContext {
+  func context(
+    of layout: AreaLayout, area: AreaMemory, shared: Int32?, waker: Int32
+  ) -> StageContext {
     StageContext(
       thread: index, threads: plan.threads,
       maxConnections: configuration.maxConnections,
-      holdLimit: QueueThread.holdLimit, layout: layout)
+      holdLimit: QueueThread.holdLimit, layout: layout, area: area,
+      ringCapacity: QueueThread.ringCapacity, waker: waker, sharedArea: shared, control: control,
+      drop: gate?.user)
   }
 
   @usableFromInline
@@ -175,6 +234,14 @@ final class QueueThread: Sendable {
       state.ready = true
     }
   }
+
+  /// Everything is open that this thread needs.
+  @usableFromInline
+  func dropPrivileges() throws(IngestError) { try gate?.dropThread() }
+
+  /// Nobody accepts before all threads have given up what they had.
+  @usableFromInline
+  func awaitGate() { gate?.wait() }
 
   @usableFromInline
   func remark(_ text: String) { state.withLock { $0.remarks.append(text) } }
@@ -193,7 +260,7 @@ final class QueueThread: Sendable {
       defer { state.engineHasListener = true }
       return state.engineHasListener
     }
-    if !taken { close(listener) }
+    if !taken { ik_close_owned(listener) }
   }
 
   func join() {
@@ -202,20 +269,40 @@ final class QueueThread: Sendable {
   }
 
   func drainEvents(_ body: (ReceiveEvent) -> Void) {
+    // A stream's end is told by the last thread of a chain and its beginning by the first: what the
+    // last ones told is taken first and handed out last, so that no end comes before its beginning.
+    var later: [[ReceiveEvent]] = []
+    for thread in placed.reversed() {
+      var events: [ReceiveEvent] = []
+      thread.drainEvents { events.append($0) }
+      later.append(events)
+    }
     consumer.withLock { consumer in
       _ = consumer.drain { body($0) }
     }
+    for events in later.reversed() { events.forEach(body) }
   }
 
+  /// Threads that run later parts of this one's chain, in order.
+  var placed: [PlacedThread] { state.withLock { $0.placed } }
+  /// Each is added after those behind it in the chain, which it starts itself.
+  @usableFromInline
+  func add(_ thread: PlacedThread) { state.withLock { $0.placed.insert(thread, at: 0) } }
+
   var isFinished: Bool { state.withLock { $0.finished } }
+  var number: Int32 { state.withLock { $0.number } }
   var failure: IngestError? { state.withLock { $0.failure } }
   var failures: [String] { state.withLock { $0.failures } }
   var remarks: [String] { state.withLock { $0.remarks } }
   var mode: String { state.withLock { $0.mode } }
-  var cpuNanoseconds: UInt64 { state.withLock { $0.cpuNanoseconds } }
+  var cpuNanoseconds: UInt64 {
+    placed.reduce(state.withLock { $0.cpuNanoseconds }) { $0 + $1.cpuNanoseconds }
+  }
   var engineCounters: EngineCounters { shared.snapshot() }
 
   var counters: ReceiveCounters {
-    ReceiveCounters(engine: shared.snapshot(), observed: published.snapshot())
+    var counters = ReceiveCounters(engine: shared.snapshot(), observed: published.snapshot())
+    for thread in placed { counters.add(thread.counters) }
+    return counters
   }
 }

@@ -1,4 +1,6 @@
+import NICControl
 import RingCore
+import Stages
 import ZeroCopy
 
 extension ReceiveConfiguration {
@@ -12,15 +14,23 @@ extension ReceiveConfiguration {
       waitBatch >= 1 && waitBatch <= 4096, "--wait-batch takes 1 to 4096 completions")
     try ReceiveConfiguration.require(
       minWait >= 0 && minWait <= 1_000_000, "--min-wait takes 0 to 1s")
+    try ReceiveConfiguration.require(
+      stageTimeout >= 0.001 && stageTimeout <= 3600, "--stage-timeout takes 1ms to 1h")
     try ReceiveConfiguration.require(time >= 0 && time < 1e9, "-t takes seconds, 0 or more")
     try ReceiveConfiguration.require(
       socketBuffer >= 0 && socketBuffer < 1 << 31, "--socket-buffer takes 0 to 2G")
+    try ReceiveConfiguration.require(
+      peerTimeout == 0 || peerTimeout >= 1 && peerTimeout <= 43200,
+      "--peer-timeout takes 1s to 12h, or 0 for never")
     try ReceiveConfiguration.require(
       refill >= 0 && refill <= 32768, "--refill takes 1 to 32768 entries")
     try ReceiveConfiguration.require(
       completions >= 0 && completions <= 65536, "--completions takes 1 to 65536 entries")
     try ReceiveConfiguration.require(
       busyPoll >= 0 && busyPoll <= 10_000, "--busy-poll takes 0 to 10ms, the kernel's limit")
+    try ReceiveConfiguration.require(
+      recordEvents >= 0 && recordEvents <= 1 << 26 && recordEvents & (recordEvents &- 1) == 0,
+      "--record-events takes 0, or a power of two up to 67108864")
     guard buffer == 0 || buffer >= 4096 && buffer & (buffer - 1) == 0 && buffer <= 1 << 30 else {
       throw IngestError(
         .usage, "--buffer \(buffer) is not a power of two from 4K to 1G",
@@ -74,6 +84,7 @@ extension ReceiveConfiguration {
 
   /// Refuses memory that an engine cannot have.
   func checkMemory(_ plan: EnginePlan) throws(IngestError) {
+    try checkMemoryLimit(plan)
     if plan.engine == .deviceless && memory.areaKind.isDMABuf {
       throw IngestError(
         .usage,
@@ -81,11 +92,49 @@ extension ReceiveConfiguration {
           + "without a NIC it copies everything",
         remedy: "with --engine nodev take pages, thp, huge2m or huge1g")
     }
+    if sharesArea && memory.areaKind.isDMABuf {
+      throw IngestError(
+        .usage,
+        "--memory \(memory.rawValue) cannot be shared with another process, "
+          + "as --sink \(sink) or an isolated stage does",
+        remedy: "take pages, thp, huge2m or huge1g")
+    }
     if case .dmabuf = memory, plan.areas > 1 {
       throw IngestError(
         .usage, "--memory \(memory.rawValue): \(plan.areas) areas cannot be one dmabuf",
         remedy: "use one thread, or with --queue one queue: each has an area of its own")
     }
+  }
+
+  /// Refuses a limit that an engine can never keep.
+  func checkCopyLimit(_ plan: EnginePlan) throws(IngestError) {
+    let name = plan.engine == .copy ? "copy" : "nodev"
+    guard maxCopied.share < 1, plan.engine == .copy || plan.engine == .deviceless else { return }
+    throw IngestError(
+      .notSupported,
+      "--max-copied \(maxCopied.rawValue): engine \(name) copies every byte",
+      remedy: "--ifname and --queue name a NIC's receive queue for zero-copy, `ingest doctor` says "
+        + "what it takes; or leave --max-copied out")
+  }
+
+  /// Refuses areas that the cgroup has no room for: the kernel would end the process (SIGKILL)
+  /// while it starts, and nobody would say why. Huge pages and dmabufs are not counted there.
+  private func checkMemoryLimit(_ plan: EnginePlan) throws(IngestError) {
+    guard [.pages, .thp].contains(memory), let limit = MemoryLimit.current() else { return }
+    let wanted = plan.areas * plan.area(self, bufferLength: plan.bufferLengths[0])
+    guard wanted > limit.bytes else { return }
+    throw IngestError(
+      .refusedByKernel,
+      "the area is \(ByteSize.spelled(wanted)), and this process's cgroup may use "
+        + "\(ByteSize.spelled(Int(clamping: limit.bytes))) of memory (\(limit.file))",
+      remedy: "ask for a smaller one with --area, or raise the limit (MemoryMax= in its systemd "
+        + "unit, `--memory` of its container)")
+  }
+
+  /// Whether the chain's sink or a stage hands the area to another process.
+  var sharesArea: Bool {
+    (try? SinkSpecification(sink))?.sharesArea ?? false
+      || stages.contains { $0.hasPrefix(PluginSpecification.isolated) }
   }
 
   /// Refuses a stage that reads payload where the CPU cannot.
@@ -139,13 +188,15 @@ extension ReceiveCounters {
     enters = engine.enters
     records = observed.stage.records
     payloadBytes = observed.stage.payloadBytes
-    copiedBytes = engine.copiedBytes
+    set(ByteEvidence(engine).truth)
     handedOver = engine.handedOver
     noBuffers = engine.noBuffers
     completionsFull = engine.completionsFull
     refillFlushes = engine.refillFlushes
     misplaced = engine.misplaced
     unsplit = engine.unsplit
+    salvagedBytes = engine.salvagedBytes
+    salvages = engine.salvages
     pauses = engine.pauses
     rearms = engine.rearms
     accepted = engine.accepted
@@ -158,11 +209,43 @@ extension ReceiveCounters {
     faults = observed.faults
     sinkBytes = observed.stage.sinkBytes
     sinkCopiedBytes = observed.stage.sinkCopiedBytes
+    sinkZeroCopyBytes = observed.stage.sinkZeroCopyBytes
+    sinkKernelCopiedBytes = observed.stage.sinkKernelCopiedBytes
+    sinkLostRecords = observed.stage.sinkLostRecords
+    sinkLostBytes = observed.stage.sinkLostBytes
+    sinkFullTimes = observed.stage.sinkFullTimes
+    sinkSpilledBytes = observed.stage.sinkSpilledBytes
+    sinkReplayedBytes = observed.stage.sinkReplayedBytes
+    sinkSpillWaits = observed.stage.sinkSpillWaits
+    sinkDroppedRecords = observed.stage.sinkDroppedRecords
+    sinkDroppedBytes = observed.stage.sinkDroppedBytes
     eventsDropped = observed.eventsDropped
     freeBuffersLow = engine.freeBuffersLow == .max ? nil : engine.freeBuffersLow
   }
 
-  /// Adds another thread's counters; the low mark is the lowest of all.
+  mutating func set(_ truth: ByteTruth) {
+    self.truth = truth
+    copiedBytes = truth.copied
+  }
+
+  /// Adds what a thread with a later part of the chain has counted.
+  mutating func add(_ placed: PlacedCounters) {
+    faults += placed.faults
+    sinkBytes += placed.sink.bytes
+    sinkCopiedBytes += placed.sink.copiedBytes
+    sinkZeroCopyBytes += placed.sink.zeroCopyBytes
+    sinkKernelCopiedBytes += placed.sink.kernelCopiedBytes
+    sinkFullTimes += placed.sink.fullTimes
+    sinkSpilledBytes += placed.sink.spilledBytes
+    sinkReplayedBytes += placed.sink.replayedBytes
+    sinkSpillWaits += placed.sink.spillWaits
+    sinkDroppedRecords += placed.sink.droppedRecords
+    sinkDroppedBytes += placed.sink.droppedBytes
+    eventsDropped += placed.eventsDropped
+  }
+
+  /// Adds another thread's counters but their truth, which is more than a sum; the low mark is the
+  /// lowest of all.
   mutating func add(_ other: ReceiveCounters, first: Bool) {
     bytes += other.bytes
     completions += other.completions
@@ -171,13 +254,14 @@ extension ReceiveCounters {
     enters += other.enters
     records += other.records
     payloadBytes += other.payloadBytes
-    copiedBytes += other.copiedBytes
     handedOver += other.handedOver
     noBuffers += other.noBuffers
     completionsFull += other.completionsFull
     refillFlushes += other.refillFlushes
     misplaced += other.misplaced
     unsplit += other.unsplit
+    salvagedBytes += other.salvagedBytes
+    salvages += other.salvages
     pauses += other.pauses
     rearms += other.rearms
     accepted += other.accepted
@@ -190,6 +274,16 @@ extension ReceiveCounters {
     faults += other.faults
     sinkBytes += other.sinkBytes
     sinkCopiedBytes += other.sinkCopiedBytes
+    sinkZeroCopyBytes += other.sinkZeroCopyBytes
+    sinkKernelCopiedBytes += other.sinkKernelCopiedBytes
+    sinkLostRecords += other.sinkLostRecords
+    sinkLostBytes += other.sinkLostBytes
+    sinkFullTimes += other.sinkFullTimes
+    sinkSpilledBytes += other.sinkSpilledBytes
+    sinkReplayedBytes += other.sinkReplayedBytes
+    sinkSpillWaits += other.sinkSpillWaits
+    sinkDroppedRecords += other.sinkDroppedRecords
+    sinkDroppedBytes += other.sinkDroppedBytes
     eventsDropped += other.eventsDropped
     if let low = other.freeBuffersLow {
       freeBuffersLow = first ? low : min(freeBuffersLow ?? low, low)

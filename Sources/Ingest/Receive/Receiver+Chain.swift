@@ -1,5 +1,4 @@
-import RingCore
-import Stages
+public import Stages
 
 extension Receiver {
   /// A receiver with the chain that the configuration spells: parse, checksum, sink.
@@ -8,76 +7,126 @@ extension Receiver {
   /// runs is decided here, once. Errors: a spelling that cannot be followed, or a sink that cannot
   /// start.
   public convenience init(_ configuration: ReceiveConfiguration) throws(IngestError) {
-    let plan = try ChainPlan(configuration)
+    try self.init(configuration, chain: ChainPlan(configuration)) { _ in NoStage() }
+  }
+
+  /// As ``init(_:)``, with a stage of your own between checksum and sink.
+  ///
+  /// `makeStage` is called once per thread, on that thread, before its first connection. The loops
+  /// are compiled for the stage where this is called, so a release build of your program takes as
+  /// long as one of `ingest`.
+  @inlinable
+  public convenience init<S: RecordStage & ~Copyable>(
+    _ configuration: ReceiveConfiguration,
+    recordStage makeStage: @escaping @Sendable (StageContext) throws(IngestError) -> S
+  ) throws(IngestError) {
+    try self.init(configuration, chain: ChainPlan(configuration), makeStage)
+  }
+
+  @inlinable
+  convenience init<S: RecordStage & ~Copyable>(
+    _ configuration: ReceiveConfiguration, chain plan: ChainPlan,
+    _ makeStage: @escaping @Sendable (StageContext) throws(IngestError) -> S
+  ) throws(IngestError) {
     var configuration = configuration
     configuration.maxConnections = plan.maxConnections
-    let remarks = plan.remark.map { [$0] } ?? []
-    try self.init(configuration, body: Receiver.body(plan), remarks: remarks)
+    try self.init(
+      configuration, body: ChainBody(plan, makeStage).body(),
+      remarks: plan.remarks)
+  }
+}
+
+/// Makes the loop for a chain.
+///
+/// The switches stand here and the parts are concrete where they meet: only then does the compiler
+/// make a loop for each combination of framer, checksum and the sinks that cost least. Other sinks
+/// stand behind gathered pieces, each compiled once. All of it is inlinable, so that a user's stage
+/// gets its loops in the user's module. tools/gates/hotpath looks for those loops in the binary.
+@usableFromInline
+struct ChainBody<S: RecordStage & ~Copyable> {
+  @usableFromInline let plan: ChainPlan
+  @usableFromInline let makeStage: @Sendable (StageContext) throws(IngestError) -> S
+
+  @inlinable
+  init(
+    _ plan: ChainPlan, _ makeStage: @escaping @Sendable (StageContext) throws(IngestError) -> S
+  ) {
+    self.plan = plan
+    self.makeStage = makeStage
   }
 
-  // The switches stand here and the parts are concrete where they meet: only then does the compiler
-  // make a loop for each combination. tools/gates/hotpath looks for those loops in the binary.
-
-  private static func body(_ plan: ChainPlan) -> QueueThread.Body {
+  @inlinable
+  func body() -> QueueThread.Body {
     switch plan.chain.parse {
-    case .raw: return computed(RawFramer(), plan)
-    case .lines(let framer): return computed(framer, plan)
-    case .length(let framer): return computed(framer, plan)
-    case .fixed(let framer): return computed(framer, plan)
+    case .raw: return computed(RawFramer())
+    case .lines(let framer): return computed(framer)
+    case .length(let framer): return computed(framer)
+    case .fixed(let framer): return computed(framer)
+    case .described(let description):
+      switch description.form {
+      case .length(let framer): return computed(framer)
+      case .chunked(let framer): return computed(framer)
+      }
     case .wire(let framer):
-      guard case .verify(let kind) = plan.chain.checksum else { return computed(framer, plan) }
-      return sunk(framer, plan) { VerifyChecksum(kind, maxConnections: $0) }
+      guard case .verify(let kind) = plan.chain.checksum else { return computed(framer) }
+      return sunk(framer) { VerifyChecksum(kind, maxConnections: $0) }
     }
   }
 
-  private static func computed<F: Framer>(_ framer: F, _ plan: ChainPlan) -> QueueThread.Body {
+  @inlinable
+  func computed<F: Framer>(_ framer: F) -> QueueThread.Body {
     switch plan.chain.checksum {
     case .compute(let kind, let expected):
-      return sunk(framer, plan) { ComputeChecksum(kind, expected: expected, maxConnections: $0) }
+      return sunk(framer) { ComputeChecksum(kind, expected: expected, maxConnections: $0) }
     case .none, .verify:  // to verify what carries no digest was refused with the spelling
-      return sunk(framer, plan) { _ in NoChecksum() }
+      return sunk(framer) { _ in NoChecksum() }
     }
   }
 
-  private static func sunk<F: Framer, C: Checksum & ~Copyable & SendableMetatype>(
-    _ framer: F, _ plan: ChainPlan, _ checksum: @escaping @Sendable (Int) -> C
+  @inlinable
+  func sunk<F: Framer, C: Checksum & ~Copyable & SendableMetatype>(
+    _ framer: F, _ checksum: @escaping @Sendable (Int) -> C
   ) -> QueueThread.Body {
+    if let plugins = plan.plugins { return gathered(framer, checksum, plugins) }
     let bound = plan.chain.parse.recordBound
     switch plan.chain.sink {
     case .null:
       return chain(framer, checksum) { _ throws(SinkError) in NullSink() }
-    case .stdout(let bytes):
+    case .stdout(let bytes, let overflow):
       return chain(framer, checksum) { context throws(SinkError) in
-        try StdoutSink(bytes: bytes, maxConnections: context.maxConnections, recordBound: bound)
+        try StdoutSink(
+          bytes: bytes, overflow: overflow, maxConnections: context.maxConnections,
+          recordBound: bound)
       }
     case .file(let options):
       return chain(framer, checksum) { context throws(SinkError) in
-        try FileSink(
-          options, maxConnections: context.maxConnections, recordBound: bound,
-          thread: context.threads > 1 ? context.thread : nil)
+        try context.file(options, recordBound: bound)
       }
+    // Directly behind the loop: what comes after its consumer went is accounted for by the engine.
+    case .shared(let options):
+      return chain(framer, checksum) { context throws(SinkError) in try context.shared(options) }
+    case .unix, .forward, .tee:
+      return gathered(framer, checksum, .none)
     }
   }
 
-  private static func chain<
-    F: Framer, C: Checksum & ~Copyable & SendableMetatype, S: Sink & ~Copyable & SendableMetatype
+  @inlinable
+  func chain<
+    F: Framer, C: Checksum & ~Copyable & SendableMetatype, T: Sink & ~Copyable & SendableMetatype
   >(
     _ framer: F, _ checksum: @escaping @Sendable (Int) -> C,
-    _ sink: @escaping @Sendable (StageContext) throws(SinkError) -> S
+    _ sink: @escaping @Sendable (StageContext) throws(SinkError) -> T
   ) -> QueueThread.Body {
-    QueueThread.Body { thread throws(IngestError) in
-      try thread.run { context throws(IngestError) in
-        let target: S
-        do throws(SinkError) {
-          target = try sink(context)
-        } catch {
-          throw IngestError(
-            error.kind == .usage ? .usage : .failed, error.what, remedy: error.remedy)
-        }
-        return RecordChain(
-          framer: framer, checksum: checksum(context.maxConnections), sink: target,
-          maxConnections: context.maxConnections)
-      }
-    }
+    let parts = ChainParts(framer: framer, checksum: checksum, stage: makeStage, sink: sink)
+    if plan.place == .inline { return parts.inline() }
+    return parts.spread(plan.place)
+  }
+}
+
+extension IngestError {
+  /// Why a sink cannot start.
+  @usableFromInline
+  init(_ error: SinkError) {
+    self.init(error.kind == .usage ? .usage : .failed, error.what, remedy: error.remedy)
   }
 }

@@ -1,5 +1,6 @@
 import CIngestKernel
 import Glibc
+public import Privilege
 public import RingCore
 import Synchronization
 import ZeroCopy
@@ -19,9 +20,9 @@ import ZeroCopy
 /// a receiving one.
 public final class Receiver: Sendable {
   public let configuration: ReceiveConfiguration
-  private let body: QueueThread.Body
+  let body: QueueThread.Body
   private let chainRemarks: [String]
-  private let plan: EnginePlan
+  let plan: EnginePlan
   private let state = Mutex(State())
   private let control = Mutex(EngineControl())
 
@@ -31,6 +32,11 @@ public final class Receiver: Sendable {
     var startedAt: UInt64 = 0
     var stopAsked = false
     var nic: NICSetup?
+    var meter: TruthMeter?
+    var interface: InterfaceWatch?
+    var interfaceIsGone = false
+    var gate: PrivilegeGate?
+    var recording: FlightRecording?
   }
 
   /// Prepares a receiver whose threads each run a stage made by `makeStage`.
@@ -47,6 +53,19 @@ public final class Receiver: Sendable {
       body: QueueThread.Body { thread throws(IngestError) in try thread.run(makeStage) })
   }
 
+  /// A receiver for a stage whose leases come back from other threads.
+  @inlinable
+  package static func answeringElsewhere<S: Stage & ~Copyable & SendableMetatype>(
+    _ configuration: ReceiveConfiguration,
+    stage makeStage: @escaping @Sendable (StageContext) throws(IngestError) -> S
+  ) throws(IngestError) -> Receiver {
+    try Receiver(
+      configuration,
+      body: QueueThread.Body(answersElsewhere: true) { thread throws(IngestError) in
+        try thread.run(makeStage)
+      })
+  }
+
   @usableFromInline
   init(
     _ configuration: ReceiveConfiguration, body: QueueThread.Body, remarks: [String] = []
@@ -55,6 +74,7 @@ public final class Receiver: Sendable {
     let configuration = try configuration.withGivenArea()
     plan = try EnginePlan(configuration)
     try configuration.checkMemory(plan)
+    try configuration.checkCopyLimit(plan)
     for length in plan.bufferLengths { _ = try configuration.layout(bufferLength: length, plan) }
     chainRemarks = [plan.remark].compactMap { $0 } + remarks
     self.configuration = configuration
@@ -73,8 +93,19 @@ public final class Receiver: Sendable {
     }
     // Before anybody can connect: a connection stays with the queue that it first came by.
     let nic = try setUpNIC()
+    // Before the first byte: what the NIC left whole until now is not ours.
+    let meter = TruthMeter(configuration, plan)
+    // Afterwards no socket can be opened any more.
+    let interface = nic == nil ? configuration.ifname.flatMap { InterfaceWatch($0) } : nil
+    state.withLock { state in
+      state.meter = meter
+      state.interface = interface
+    }
     do throws(IngestError) {
-      try startThreads(tell: tell)
+      let gate = try makeGate(nic)
+      let threads = try startThreads(gate, tell: tell)
+      try passGate(gate, threads)
+      state.withLock { $0.threads = threads }
     } catch {
       _ = try? nic?.undo()
       throw error
@@ -86,10 +117,21 @@ public final class Receiver: Sendable {
     guard let ifname = configuration.ifname, let wish = try configuration.nicWish(plan) else {
       return nil
     }
-    return try NICSetup(ifname, wish, force: configuration.force)
+    let nic = try NICSetup(ifname, wish, force: configuration.force)
+    guard configuration.privileges == .drop else { return nic }
+    do throws(IngestError) {
+      try nic.handOver()
+    } catch {
+      _ = try? nic.undo()
+      throw error
+    }
+    return nic
   }
 
-  private func startThreads(tell: (String) -> Void) throws(IngestError) {
+  private func startThreads(
+    _ gate: PrivilegeGate?, tell: (String) -> Void
+  ) throws(IngestError) -> [QueueThread] {
+    let recording = try makeRecording()
     var listener = try Listener(configuration, threads: plan.threads)
     let cpus = try Placement.cpus(configuration.cpus, threads: plan.threads, flag: "--cpu")
     var limits = EngineControl.Limits()
@@ -109,47 +151,99 @@ public final class Receiver: Sendable {
       QueueThread(
         index: index, cpu: cpus[index], configuration: configuration,
         listener: descriptors[index], control: shared, body: body, plan: plan, shares: shares,
-        exchange: exchange)
+        exchange: exchange, gate: gate, recording: recording)
     }
     var failure: IngestError?
     for thread in made where failure == nil { failure = thread.start(tell: tell) }
     if let failure {
-      shared.ask(.abort)
-      for thread in made {
-        thread.join()
-        thread.closeListener()
-      }
+      abandon(made, gate)
       throw failure
     }
     state.withLock { state in
-      state.threads = made
+      state.recording = recording
       state.endpoint = endpoint
       state.startedAt = ik_clock_ns()
     }
+    return made
   }
+
+  /// Ends threads of a receiver that cannot start.
+  private func abandon(_ threads: [QueueThread], _ gate: PrivilegeGate?) {
+    control.withLock { $0 }.ask(.abort)
+    gate?.open()
+    for thread in threads {
+      thread.join()
+      thread.closeListener()
+    }
+  }
+
+  private func makeGate(_ nic: NICSetup?) throws(IngestError) -> PrivilegeGate? {
+    guard configuration.privileges == .drop else { return nil }
+    return try PrivilegeGate(configuration, nic)
+  }
+
+  /// All threads have what they need: the calling one gives its privileges up as well, the whole
+  /// process comes under the filter of system calls, and the threads go on.
+  private func passGate(
+    _ gate: PrivilegeGate?, _ threads: [QueueThread]
+  ) throws(IngestError) {
+    guard let gate else { return }
+    do throws(IngestError) {
+      try gate.pass(threads: threads.reduce(1) { $0 + 1 + $1.placed.count })
+    } catch {
+      abandon(threads, gate)
+      throw error
+    }
+    gate.open()
+    state.withLock { $0.gate = gate }
+  }
+
+  /// What the process may still do; nil where privileges are kept.
+  public var privileges: PrivilegesInEffect? { state.withLock { $0.gate }?.drop.inEffect() }
 
   /// The address it listens on; with port 0 asked for, the port it got.
   public var endpoints: [Endpoint] { state.withLock { [$0.endpoint] } }
 
   /// Why a better engine or receive mode was not taken.
   public var remarks: [String] {
-    var seen = chainRemarks + (state.withLock { $0.nic }?.remarks ?? [])
+    let (nic, gate) = state.withLock { ($0.nic, $0.gate) }
+    var seen = chainRemarks + (nic?.remarks ?? []) + (gate?.remarks ?? [])
     for thread in threads {
       for remark in thread.remarks where !seen.contains(remark) { seen.append(remark) }
     }
     return seen
   }
 
-  /// What is no longer as the NIC was set up for this receiver, as sentences: somebody else has
-  /// changed it. Empty where all is, and where the NIC was kept as it is.
+  /// What happened at the NIC since the last call, each said once: settings that somebody else has
+  /// changed, and what became of the link; of a NIC that was kept as it is, the link alone. Empty
+  /// without ``ReceiveConfiguration/ifname``.
   ///
-  /// - Cost: about 10 netlink requests, so ask once a second, not once a batch.
-  public func drift() -> [String] { state.withLock { $0.nic }?.drift() ?? [] }
+  /// When the interface is gone, nothing can come any more: connections end with what their sockets
+  /// hold, and the run fails.
+  ///
+  /// - Cost: two system calls; some 10 netlink requests after a change, and once a second.
+  public func nicNews() -> [NICNews] {
+    let (nic, interface, meter) = state.withLock { ($0.nic, $0.interface, $0.meter) }
+    let news = nic?.news() ?? interface?.news() ?? []
+    if news.contains(where: { $0.kind == .drift }) { meter?.steeringChanged() }
+    if news.contains(where: { $0.kind == .removed }) {
+      state.withLock { $0.interfaceIsGone = true }
+      control.withLock { $0 }.ask(.stop)
+    }
+    return news
+  }
 
   /// The sum of all threads' counters.
-  public func snapshot() -> ReceiveCounters {
+  ///
+  /// - Parameter asksNIC: whether what the NIC counts is read as evidence for
+  ///   ``ReceiveCounters/truth``; without it more of the bytes are unknown there.
+  /// - Cost: with a NIC's queue four ioctls, which some drivers take milliseconds for.
+  public func snapshot(asksNIC: Bool = true) -> ReceiveCounters {
     var sum = ReceiveCounters()
     for (index, one) in perThread().enumerated() { sum.add(one, first: index == 0) }
+    let evidence = ByteEvidence(threads.map { $0.engineCounters }, asksNIC ? truthMeter : nil)
+    sum.bytes = evidence.bytes
+    sum.set(evidence.truth)
     return sum
   }
 
@@ -192,6 +286,7 @@ public final class Receiver: Sendable {
     let first = times.map(\.firstByteAt).filter { $0 != 0 }.min() ?? 0
     let last = times.map(\.lastByteAt).max() ?? 0
     let sentences = threads.flatMap { $0.failures }
+    let hints = truthMeter?.hints(counters.truth) ?? []
     let left = undoNIC()
     return ReceiveReport(
       configuration: configuration, counters: counters,
@@ -200,8 +295,17 @@ public final class Receiver: Sendable {
       cpuSeconds: Double(threads.reduce(0) { $0 + $1.cpuNanoseconds }) / 1e9,
       engine: threads.first?.mode ?? "", remarks: remarks,
       failure: threads.compactMap { $0.failure }.first
-        ?? sentences.first.map { IngestError(.failed, $0) },
-      notRestored: left)
+        ?? sentences.first.map { IngestError(.failed, $0) } ?? goneInterface,
+      copyHints: hints, notRestored: left)
+  }
+
+  private var goneInterface: IngestError? {
+    guard state.withLock({ $0.interfaceIsGone }), let ifname = configuration.ifname else {
+      return nil
+    }
+    return IngestError(
+      .failed, "interface \(ifname) is gone, or in another network namespace",
+      remedy: "start again when it is back: `ip -br link` lists the interfaces here")
   }
 
   /// Puts the NIC back; says what could not be, as sentences.
@@ -226,6 +330,12 @@ public final class Receiver: Sendable {
     let table = NAPITable(ifname)
     return SocketExchange { table.queue(of: $0) }
   }
+
+  var recording: FlightRecording? { state.withLock { $0.recording } }
+
+  var truthMeter: TruthMeter? { state.withLock { $0.meter } }
+
+  func chainThreads() -> [QueueThread] { threads }
 
   private var threads: [QueueThread] { state.withLock { $0.threads } }
 }

@@ -33,11 +33,10 @@ struct Registration: Sendable {
     return outcome == .free
   }
 
-  /// Why there can be no ring at all. It has nothing to do with a NIC.
-  static func explain(ring error: RingError) -> IngestError {
-    guard [EPERM, EACCES, ENOSYS].contains(error.errno) else { return IngestError(error) }
-    let wish = RegistrationWish(target: nil, areaBytes: 0, memory: .pages, refillEntries: 0)
-    return explain(error.errno, features: KernelFeatures(), wish: wish)
+  /// Why there can be no ring at all, where that is known. It has nothing to do with a NIC.
+  static func explain(ring error: RingError) -> RegistrationDiagnosis? {
+    let host = RegistrationHost.current(KernelFeatures())
+    return RegistrationDiagnosis(ringRefused: error.errno, host: host)
   }
 
   /// Why the kernel refused, in the order of its own checks. Reads the NIC's state as it is now.

@@ -14,8 +14,9 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   /// Records completed, and payload bytes in them.
   public var records: UInt64 = 0
   public var payloadBytes: UInt64 = 0
-  /// Bytes the kernel copied from the socket into the area: all with `copy`. With `zcrx` what the
-  /// kernel counts (7.2): copies of page fragments, not those of a packet's linear part.
+  /// How the bytes came into the area; the classes sum up to `bytes`.
+  public var truth = ByteTruth()
+  /// Those of them that were certainly copied (``ByteTruth/copied``).
   public var copiedBytes: UInt64 = 0
   /// Connections given to the thread whose queue their data comes through.
   public var handedOver: UInt64 = 0
@@ -29,6 +30,10 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   /// because the NIC left bytes unsplit that device memory cannot take (ENOMEM).
   public var misplaced: UInt64 = 0
   public var unsplit: UInt64 = 0
+  /// Bytes received by recv(2) because zero-copy receive had no buffer to copy them into, or may
+  /// not copy (device memory), and how often.
+  public var salvagedBytes: UInt64 = 0
+  public var salvages: UInt64 = 0
   /// Receives that ended for want of free buffers (ENOBUFS) and waited for some.
   public var pauses: UInt64 = 0
   /// Receives armed again after the kernel ended them for another reason.
@@ -50,6 +55,22 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   /// Bytes the sink wrote, and those of them it had to copy first.
   public var sinkBytes: UInt64 = 0
   public var sinkCopiedBytes: UInt64 = 0
+  /// Bytes that the sink's zero-copy sends took and the kernel has let go of, and bytes that the
+  /// kernel copied to send them on, be it that a zero-copy send copied after all.
+  public var sinkZeroCopyBytes: UInt64 = 0
+  public var sinkKernelCopiedBytes: UInt64 = 0
+  /// Records and bytes that no consumer process took, or that one had when it went away.
+  public var sinkLostRecords: UInt64 = 0
+  public var sinkLostBytes: UInt64 = 0
+  /// How often the sink's reader was full, bytes that then waited aside, those of them that were
+  /// written since, and how often the receiving thread had to wait all the same.
+  public var sinkFullTimes: UInt64 = 0
+  public var sinkSpilledBytes: UInt64 = 0
+  public var sinkReplayedBytes: UInt64 = 0
+  public var sinkSpillWaits: UInt64 = 0
+  /// Records and bytes that the sink dropped because its reader was behind.
+  public var sinkDroppedRecords: UInt64 = 0
+  public var sinkDroppedBytes: UInt64 = 0
   /// Events that found no place in the queue to the control thread; the counters have them.
   public var eventsDropped: UInt64 = 0
   /// The fewest buffers that the kernel of one thread had left at the end of a batch; the one
@@ -64,6 +85,8 @@ public enum ReceiveEvent: BitwiseCopyable, Sendable {
   case opened(Connection)
   case closed(Connection, StreamEnd, bytes: UInt64, records: UInt64, digest: UInt64?)
   case fault(Fault)
+  /// With `sync-every` of the file sink: more of a file is on the disk.
+  case synced(SyncedFile)
 }
 
 /// What a run came to.
@@ -80,6 +103,8 @@ public struct ReceiveReport: Sendable {
   public var remarks: [String]
   /// The first failure that ended the run early, nil for a clean finish.
   public var failure: IngestError?
+  /// Why bytes were copied, or may have been, as sentences.
+  public var copyHints: [String] = []
   /// What of the NIC is not as it was before, as sentences; empty where all is.
   public var notRestored: [String]
 }

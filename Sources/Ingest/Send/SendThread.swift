@@ -142,7 +142,8 @@ final class SendThread: Sendable {
   }
 
   private static func refusal(_ error: RingError) -> IngestError {
-    switch error.errno {
+    if error.isRing { return IngestError(error) }
+    return switch error.errno {
     case EPERM: IngestError(.noPrivilege, "could not \(error.step)", remedy: error.remedy)
     case EOPNOTSUPP, ENOSYS:
       IngestError(

@@ -8,6 +8,9 @@ public struct Link: Equatable, Sendable {
   public let isUp: Bool
   /// The other end of the wire is there (IFF_LOWER_UP).
   public let hasCarrier: Bool
+  /// How often the carrier was lost since the interface exists; nil before Linux 4.16.
+  /// Notifications of a link that flaps are merged (net/core/link_watch.c), this count is not.
+  public let carrierLosses: UInt32?
   public let isLoopback: Bool
   /// In bytes.
   public let mtu: UInt32
@@ -56,6 +59,7 @@ private enum RouteNumber {
   static let extendedMask: UInt16 = 29
   static let skipStatistics: UInt32 = 1 << 3
   static let xdp: UInt16 = 43
+  static let carrierDownCount: UInt16 = 48
   static let xdpAttached: UInt16 = 2
   static let xdpIdentifier: UInt16 = 4
   static let alternativeName: UInt16 = 53
@@ -74,6 +78,7 @@ extension Link {
     index = words[1]
     isUp = words[2] & RouteNumber.flagUp != 0
     hasCarrier = words[2] & RouteNumber.flagLowerUp != 0
+    carrierLosses = try attributes.integer(RouteNumber.carrierDownCount)
     isLoopback = words[2] & RouteNumber.flagLoopback != 0
     guard let name = attributes.text(RouteNumber.name) else {
       throw MalformedMessage("a link without a name")

@@ -7,7 +7,7 @@ extension RegistrationCheck {
       .possible(
         .notSupported, "this kernel has no io_uring",
         "it was built without CONFIG_IO_URING, or a seccomp profile hides it; "
-          + "zero-copy receive needs Linux 6.15 or newer with it")
+          + "ingest needs Linux 6.0 or newer with it, and 6.15 for zero-copy receive")
     },
     RegistrationCheck(.ioUring, EPERM) { scene in
       guard scene.host.ioUringDisabled == 2 else { return nil }

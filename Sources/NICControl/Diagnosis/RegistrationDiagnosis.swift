@@ -48,6 +48,15 @@ public struct RegistrationDiagnosis: Equatable, Sendable, CustomStringConvertibl
       .first { $0.isForeseen }?.diagnosis
   }
 
+  /// Explains why there is no ring at all, whatever it was wanted for; nil where the errno is none
+  /// of those by which io_uring is kept from a process (EPERM, EACCES, ENOSYS).
+  public init?(ringRefused errno: Int32, host: RegistrationHost) {
+    let none = RegistrationWish(target: nil, areaBytes: 0, memory: .pages, refillEntries: 0)
+    let scene = RegistrationScene(wish: none, host: host, state: nil)
+    guard let known = scene.possibility(.ioUring, errno) else { return nil }
+    self = known
+  }
+
   /// There is no interface of this name.
   public init(missingInterface name: String) {
     kind = .refused

@@ -9,7 +9,7 @@ import Glibc
 public final class NICTransaction {
   private let access: NICAccess
   public let link: Link
-  private let directory: String?
+  private let directory: String
   /// This one's number in the journal; nil before ``acquire(_:forProcess:)`` and after a release.
   public private(set) var holder: Int?
   /// Told before and while steps are taken.
@@ -22,8 +22,14 @@ public final class NICTransaction {
   ) {
     self.access = access
     self.link = link
-    self.directory = directory
+    // Where it is now: another user has another.
+    self.directory = directory ?? JournalStore.directory()
     self.tell = tell
+  }
+
+  /// Files and directories that ``drift()`` reads.
+  public static var readable: [String] {
+    [JournalStore.directory(), "/proc/sys/kernel/random/boot_id"]
   }
 
   /// The plan for a wish, without taking it up.
@@ -66,6 +72,9 @@ public final class NICTransaction {
     plan.kept += kept
     return plan
   }
+
+  /// Makes a wish of another process this one's to release.
+  public func adopt(holder number: Int) { holder = number }
 
   /// Undoes what only this transaction's wish needed. Returns what somebody else has changed since,
   /// which stays.

@@ -114,6 +114,19 @@ struct CarryPool: ~Copyable {
     )
   }
 
+  /// Bytes gathered for `slot`.
+  func count(slot: UInt32) -> Int { gathered[slot].count }
+
+  /// Goes on in a buffer that was taken: `count` bytes at `from` in it become its first, and are
+  /// what is gathered.
+  mutating func resume(
+    slot: UInt32, in buffer: UInt32, from: UnsafeMutableRawPointer, count: Int
+  ) {
+    invariant(gathered[slot].buffer == noIndex, "a connection gathers in one buffer")
+    unsafe memmove(address(of: buffer), from, count)
+    gathered[slot] = Gathered(buffer: buffer, count: count)
+  }
+
   /// Whether a complete record may wait for its write; otherwise it is written at once.
   var mayWait: Bool { inFlight < spare }
   mutating func waits() { inFlight += 1 }

@@ -1,3 +1,4 @@
+import CIngestKernel
 import Glibc
 public import RingCore
 
@@ -14,6 +15,9 @@ public import RingCore
 /// one connection, with `one` all of them. The fault is a ``Fault/Kind/sink`` whose `offset` is
 /// the safe byte count, `expected` the bytes that were to be written and `found` the errno.
 ///
+/// With ``FileSinkOptions/rotate`` a connection's bytes go to one file after the other, and with
+/// ``FileSinkOptions/direct`` past the page cache, copied into blocks first.
+///
 /// A stage's requests must be finished before it goes: run the ring until ``pending`` is 0.
 /// Writes are IORING_OP_WRITE and IORING_OP_WRITEV, synced by IORING_OP_FSYNC.
 @safe
@@ -22,6 +26,9 @@ public struct FileSink: Sink, ~Copyable {
   let template: FileTemplate
   let limits: FileSinkLimits
   let recordBound: Int
+  /// Whether files may end before their stream, and then at records or at leases.
+  let rotates: Bool
+  let hasRecords: Bool
 
   var slots: SlotPool<Slot>
   var files: SlotPool<OpenFile>
@@ -31,6 +38,10 @@ public struct FileSink: Sink, ~Copyable {
   let claims: UnsafeMutablePointer<Claim>
   var held: HeldLeases
   var carry: CarryPool
+  /// What is gathered for direct writes, by ``blockKey(of:)``.
+  var blocks: CarryPool
+  /// Connections that are open.
+  var openCount = 0
 
   /// Operations that wait for a submission entry, oldest first.
   var readyHead = noIndex
@@ -45,6 +56,12 @@ public struct FileSink: Sink, ~Copyable {
   /// A file failed whose connections are still open: they are refused when the batch ends, when
   /// no slot changes hands any more.
   var refusalsWanted = false
+  /// For `sync-every`: bytes came since the timer was armed last, and whether it is.
+  var hasUnsynced = false
+  var timerIsArmed = false
+  /// What the timer's request points to until it is submitted.
+  let timerSpan: UnsafeMutablePointer<__kernel_timespec>
+  let thread: UInt32
   var list = FailureList()
   public var counters = SinkCounters()
 
@@ -84,14 +101,16 @@ public struct FileSink: Sink, ~Copyable {
         carry = try CarryPool(maxConnections: maxConnections, bound: bound, budget: options.carry)
       }
     }
-    // A file that is not a connection's any more has a request of its own left.
+    let blocks = try FileSink.blockPool(options, maxConnections: maxConnections)
+    // A file that is not a connection's any more has a request of its own left, but for the one
+    // that is being ended.
     let files = SlotPool(
-      capacity: (options.layout == .one ? 1 : maxConnections) + limits.operations,
+      capacity: (options.layout == .one ? 1 : maxConnections) + limits.operations + 1,
       repeating: OpenFile())
     var descriptor: Int32 = -1
     if options.layout == .one {
       let path = template.path(for: Connection(slot: 0, serial: 0, peer: Endpoint()))
-      switch openTarget(path, overwrite: options.overwrite) {
+      switch openTarget(path, options) {
       case .success(let opened): descriptor = opened
       case .failure(let failure): throw SinkError(failure)
       }
@@ -102,13 +121,19 @@ public struct FileSink: Sink, ~Copyable {
     self.template = template
     self.limits = limits
     self.recordBound = bound
+    rotates = options.rotates
+    hasRecords = recordBound != nil
     slots = SlotPool(capacity: maxConnections, repeating: Slot())
     self.files = consume files
     operations = SlotPool(capacity: limits.operations, repeating: Operation())
+    unsafe timerSpan = .allocate(capacity: 1)
+    unsafe timerSpan.initialize(to: FileSink.timespec(options.syncEvery))
+    self.thread = UInt32(thread ?? 0)
     unsafe vectors = .allocate(capacity: limits.operations * limits.vectors)
     unsafe claims = .allocate(capacity: limits.operations * limits.vectors)
     held = HeldLeases(capacity: limits.leases)
     self.carry = consume carry
+    self.blocks = consume blocks
     if descriptor >= 0 {
       sharedFile = addFile(descriptor, Connection(slot: 0, serial: 0, peer: Endpoint()))
     }
@@ -116,8 +141,14 @@ public struct FileSink: Sink, ~Copyable {
 
   deinit {
     for index in 0..<UInt32(files.capacity) where files[index].descriptor >= 0 {
-      close(files[index].descriptor)
+      let file = files[index]
+      close(file.descriptor)
+      // The file for all has no other end than this one.
+      if options.layout == .one, file.failure == 0, file.writes == 0, file.synced >= file.end {
+        _ = nameFile(file)
+      }
     }
+    unsafe timerSpan.deallocate()
     unsafe vectors.deallocate()
     unsafe claims.deallocate()
   }
@@ -135,10 +166,10 @@ public struct FileSink: Sink, ~Copyable {
   var sharedFile = noIndex
 
   /// Requests of this sink that may be in the kernel at a time: room for as many completions.
-  public var operationLimit: Int { limits.operations }
+  public var operationLimit: Int { limits.operations + (options.syncEvery > 0 ? 1 : 0) }
   public var failures: [SinkFailure] { list.stored }
   public var pending: Int { operations.busyCount }
-  public var readsPayload: Bool { recordBound > 0 }
+  public var readsPayload: Bool { recordBound > 0 || options.direct }
 }
 
 // MARK: - Sink
@@ -150,6 +181,10 @@ extension FileSink {
     let all = options.bytes == .all
     let count = all ? piece.count : piece.payload
     let from = lease.offset &+ UInt64(all ? start : start &+ piece.lead)
+    // With `one` a record is written when it is whole.
+    if rotates, recordBound > 0 ? piece.last : piece.first || !hasRecords {
+      rotateIfDue(slot: lease.connection, in: &batch)
+    }
     guard recordBound > 0 else { return extendRun(from, count, slot: lease.connection, in: &batch) }
     if piece.last {
       endCarried(slot: lease.connection, in: &batch)
@@ -173,10 +208,13 @@ extension FileSink {
   }
 
   public mutating func endRecord(of connection: Connection, in batch: inout Batch) {
-    if recordBound > 0 { endCarried(slot: connection.slot, in: &batch) }
+    guard recordBound > 0 else { return }
+    if rotates { rotateIfDue(slot: connection.slot, in: &batch) }
+    endCarried(slot: connection.slot, in: &batch)
   }
 
   public mutating func opened(_ connection: Connection, in batch: inout Batch) {
+    openCount += 1
     slots[connection.slot] = Slot(file: sharedFile, serial: connection.serial)
     if options.layout == .each { return openFile(for: connection, in: &batch) }
     guard files[sharedFile].settled else { return }
@@ -187,6 +225,7 @@ extension FileSink {
   public mutating func closed(
     _ connection: Connection, _ end: StreamEnd, in batch: inout Batch
   ) {
+    openCount -= 1
     carry.drop(slot: connection.slot)
     let slot = slots[connection.slot]
     slots[connection.slot] = Slot()
@@ -194,17 +233,23 @@ extension FileSink {
     if files[slot.file].settled, !slot.refused {
       batch.report(fault(of: slot.file, serial: slot.serial))
     }
-    if options.layout == .each { files[slot.file].attached = false }
-    if options.sync == .close { files[slot.file].syncGoal = files[slot.file].end }
+    if options.layout == .each { return endFile(slot.file, in: &batch) }
+    if options.direct, options.sync != .none || openCount == 0 {
+      writeBlocks(of: slot.file, in: &batch)
+    }
+    if options.sync != .none { files[slot.file].syncGoal = files[slot.file].end }
     advanceFile(slot.file, in: &batch)
   }
 
   public mutating func endBatch(in batch: inout Batch) {
+    invariant(hold == noIndex, "no batch ends within a lease")
     submitReady(in: &batch)
+    if hasUnsynced && !timerIsArmed { armTimer(in: &batch) }
     if refusalsWanted { refuseSettled(in: &batch) }
   }
 
   public mutating func completed(_ index: UInt32, result: Int32, in batch: inout Batch) {
+    if index == timerIndex { return timerFired(in: &batch) }
     invariant(operations[index].inKernel, "a completion answers a request of this sink")
     operations[index].inKernel = false
     switch operations[index].kind {

@@ -18,11 +18,23 @@ extension FileSink {
     /// Writes that are queued or in the kernel, and the one that still takes more bytes.
     var writes: UInt32 = 0
     var gathering = noIndex
-    /// More bytes may come.
+    /// More bytes may come; or none will, and the last ones are being written.
     var attached = true
+    var ending = false
+    /// Which file of its connection it is, from 1, when it is due to end (CLOCK_MONOTONIC), and
+    /// whether it ended for the next one.
+    var sequence: UInt32 = 1
+    var deadline = UInt64.max
+    var rotated = false
+    /// Another file's failure was told to the same connection.
+    var told = false
+    /// Whether writes go past the page cache; and how many bytes at the start of the block that is
+    /// gathered are in the file already.
+    var direct = false
+    var flushed = 0
     /// The first error, what was being done, and the first byte that is missing for it.
     var failure: Int32 = 0
-    var failedStep: UInt8 = 0
+    var failedStep = SinkFailure.Step.write
     var failedAt: UInt64 = .max
     /// The fsync under way is the last one, after the failure.
     var settling = false
@@ -32,7 +44,7 @@ extension FileSink {
 
   /// Opens the file of a connection: open(2) on the receiving thread.
   mutating func openFile(for connection: Connection, in batch: inout Batch) {
-    switch openTarget(template.path(for: connection), overwrite: options.overwrite) {
+    switch openTarget(template.path(for: connection), options) {
     case .success(let descriptor):
       slots[connection.slot].file = addFile(descriptor, connection)
     case .failure(let failure):
@@ -45,14 +57,18 @@ extension FileSink {
     }
   }
 
-  mutating func addFile(_ descriptor: Int32, _ connection: Connection) -> UInt32 {
+  mutating func addFile(
+    _ descriptor: Int32, _ connection: Connection, sequence: UInt32 = 1
+  ) -> UInt32 {
     guard let index = files.take() else {
       // Each file without a connection owns a request, and there are as many files as both.
       invariant(false, "there is a file for every connection and every request")
       return noIndex
     }
-    files[index] = OpenFile(descriptor: descriptor, connection: connection)
+    files[index] = OpenFile(
+      descriptor: descriptor, connection: connection, sequence: sequence)
     counters.files += 1
+    if options.direct { makeDirect(index) }
     return index
   }
 
@@ -87,9 +103,9 @@ extension FileSink {
   ) {
     if files[file].failure == 0 {
       files[file].failure = code
-      files[file].failedStep = step == .write ? 0 : step == .sync ? 1 : 2
+      files[file].failedStep = step
     }
-    files[file].failedAt = min(files[file].failedAt, offset)
+    files[file].failedAt = min(files[file].failedAt, offset, placedEnd(of: file))
   }
 
   /// Does what a file is ready for: fsync when its writes are through, then close.
@@ -116,8 +132,8 @@ extension FileSink {
 
   /// Bytes from the start without a gap; the file has not failed.
   private func writtenPrefix(of file: UInt32) -> UInt64 {
-    guard files[file].writes > 0 else { return files[file].end }
-    var prefix = files[file].end
+    var prefix = placedEnd(of: file)
+    guard files[file].writes > 0 else { return prefix }
     for index in 0..<UInt32(operations.capacity) {
       let operation = operations[index]
       if operation.file == file, operation.kind == .write {
@@ -145,7 +161,10 @@ extension FileSink {
     files[file].syncing = false
     counters.fsyncs += 1
     if result == 0 {
-      files[file].synced = max(files[file].synced, files[file].syncMark)
+      if files[file].syncMark > files[file].synced {
+        files[file].synced = files[file].syncMark
+        tell(of: file, in: &batch)
+      }
       // A failure that came while this fsync was under way is settled by the next one.
       if files[file].settling { settle(file, in: &batch) }
     } else {
@@ -160,15 +179,24 @@ extension FileSink {
   private mutating func settle(_ file: UInt32, in batch: inout Batch) {
     files[file].settled = true
     let state = files[file]
-    let step: SinkFailure.Step =
-      state.failedStep == 0 ? .write : state.failedStep == 1 ? .sync : .close
+    // It is the next file that could not be opened.
+    let sequence = state.sequence + (state.failedStep == .open ? 1 : 0)
     append(
       SinkFailure(
-        target: template.path(for: state.connection), step: step, errno: state.failure,
-        safeBytes: state.synced))
-    if state.attached {
+        target: template.path(for: state.connection, sequence: sequence), step: state.failedStep,
+        errno: state.failure, safeBytes: state.synced))
+    if let next = successor(of: state) {
+      // A stream with a gap ends: the file at hand keeps what it has.
+      silenceFiles(of: state.connection, but: next)
+      guard files[next].failure == 0 else { return }
+      failFile(
+        next, state.failedStep == .open ? .write : state.failedStep, state.failure,
+        at: files[next].end)
+      advanceFile(next, in: &batch)
+    } else if state.attached, !state.ending {
       refusalsWanted = true
-    } else {
+    } else if !state.told {
+      silenceFiles(of: state.connection, but: file)
       batch.report(fault(of: file, serial: state.connection.serial))
     }
   }
@@ -176,6 +204,13 @@ extension FileSink {
   private mutating func closeFile(_ file: UInt32, in batch: inout Batch) {
     let descriptor = files[file].descriptor
     files[file].descriptor = -1
+    if files[file].failure == 0 {
+      let code = nameFile(files[file])
+      if code != 0 {
+        failFile(file, .rename, code, at: files[file].synced)
+        settle(file, in: &batch)
+      }
+    }
     // A network file system may report here what it could not write. The descriptor is gone even
     // then, EINTR included (close(2)).
     if close(descriptor) != 0, errno != EINTR, files[file].failure == 0 {

@@ -2,7 +2,8 @@
 public struct FileSinkOptions: Equatable, Sendable {
   /// `each`: a directory that exists, or a template with `%c` (the connection's serial number),
   /// `%a` and `%p` (the peer's address and port), `%t` (the receiving thread); `%%` is a percent
-  /// sign. `one`: a file, with `%t` where there are several threads.
+  /// sign. `one`: a file, with `%t` where there are several threads. With rotation `%n` is the
+  /// number of the file, from 000001 on; a directory's files have it at the end of their names.
   public var path: String
   public var layout: Layout = .each
   public var bytes: SinkBytes = .all
@@ -11,14 +12,37 @@ public struct FileSinkOptions: Equatable, Sendable {
   /// The most bytes of memory for records that span leases (`layout=one`).
   public var carry = 1 << 30
   public var sync: Sync = .close
+  /// What was written for so many nanoseconds is fsynced while more comes, too, and each fsync is
+  /// told of (``SyncedFile``); 0 is never. A crash of the machine costs no more than that and what
+  /// the fsync takes.
+  public var syncEvery: UInt64 = 0
+  /// A file ends with the record that brings it to this many bytes, so that it is longer by less
+  /// than a record (a lease, in a stream without records); 0 is never.
+  public var rotate = 0
+  /// A file ends with the last record of so many nanoseconds after its first one; 0 is never. The
+  /// record after it or the end of its connection closes the file.
+  public var rotateEvery: UInt64 = 0
+
+  /// Writes past the page cache (O_DIRECT), in blocks of `block` bytes that leases are copied into.
+  /// Where a file system refuses that, the blocks are written through the cache.
+  ///
+  /// Memory: a block for each connection (for all, with `one`) and up to 16 being written, which
+  /// together may not exceed `carry`.
+  public var direct = false
+  /// A multiple of 4096.
+  public var block = 1 << 20
+
+  var rotates: Bool { rotate > 0 || rotateEvery > 0 }
 
   public init(path: String) { self.path = path }
 
   /// One file per connection, or one for all with whole records in the order of their ends.
   public enum Layout: String, Codable, Sendable, CaseIterable { case each, one }
 
-  /// When a file is fsynced: at the end of each connection, or not at all.
-  public enum Sync: String, Codable, Sendable, CaseIterable { case close, none }
+  /// When a file is fsynced: at the end of each connection and of the file, or not at all. With
+  /// `rename` it is called PATH.part until it has ended and was fsynced: what is called PATH is
+  /// whole. (The directory is not fsynced: a power cut may leave the first name.)
+  public enum Sync: String, Codable, Sendable, CaseIterable { case close, none, rename }
 }
 
 /// The sizes of a ``FileSink``'s pools, all allocated at the start.

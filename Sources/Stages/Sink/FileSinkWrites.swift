@@ -8,6 +8,8 @@ extension FileSink {
     enum Kind: UInt8 { case write, sync }
     var kind = Kind.write
     var inKernel = false
+    /// Handed to the kernel while its file was written directly.
+    var direct = false
     var file = noIndex
     /// The next operation that is ready.
     var next = noIndex
@@ -18,11 +20,14 @@ extension FileSink {
     var firstVector = 0
     var vectorCount = 0
     var claimCount = 0
+    /// Bytes at the start that were written and counted before.
+    var again = 0
   }
 
-  /// What a write reads from: a held lease, or a carry buffer.
+  /// What a write reads from: a held lease, a carry buffer, or a block.
   struct Claim: BitwiseCopyable, Equatable {
-    var carried: Bool
+    enum Kind: UInt8 { case lease, carry, block }
+    var kind: Kind
     var index: UInt32
   }
 
@@ -45,12 +50,14 @@ extension FileSink {
     runLength = 0
     let file = slots[slot].file
     guard count > 0, file != noIndex, files[file].failure == 0 else { return }
+    hasUnsynced = options.syncEvery > 0
     let address = unsafe batch.area.address(of: runStart)
+    if options.direct { return unsafe gatherBlocks(address, count, of: file, in: &batch) }
     let offset = files[file].end
     files[file].end += UInt64(count)
     if batch.submissions != nil {
       if hold == noIndex { hold = held.reserve(in: batch) ?? noIndex }
-      let claim = Claim(carried: false, index: hold)
+      let claim = Claim(kind: .lease, index: hold)
       if hold != noIndex, unsafe queue(address, count, at: offset, of: file, for: claim) { return }
       if hold != noIndex, !held.isRead(hold) {
         held.cancel(hold)
@@ -66,12 +73,17 @@ extension FileSink {
     writeRun(slot: slot, in: &batch)
     let file = slots[slot].file
     guard file != noIndex, files[file].failure == 0 else { return carry.give(buffer) }
+    hasUnsynced = options.syncEvery > 0
     // The memory is the pool's: mapped writable, and only named constant while it is handed over.
     let address = unsafe UnsafeMutableRawPointer(mutating: record.baseAddress!)
+    if options.direct {
+      unsafe gatherBlocks(address, record.count, of: file, in: &batch)
+      return carry.give(buffer)
+    }
     let offset = files[file].end
     files[file].end += UInt64(record.count)
     if batch.submissions != nil, carry.mayWait {
-      let claim = Claim(carried: true, index: buffer)
+      let claim = Claim(kind: .carry, index: buffer)
       if unsafe queue(address, record.count, at: offset, of: file, for: claim) {
         return carry.waits()
       }
@@ -81,7 +93,7 @@ extension FileSink {
   }
 
   /// Adds a run to the write that gathers for the file, or starts one; false when none is free.
-  private mutating func queue(
+  mutating func queue(
     _ address: UnsafeMutableRawPointer, _ count: Int, at offset: UInt64, of file: UInt32,
     for claim: Claim
   ) -> Bool {
@@ -106,7 +118,7 @@ extension FileSink {
     if unsafe operation.claimCount == 0 || claims[base + operation.claimCount - 1] != claim {
       unsafe claims[base + operation.claimCount] = claim
       operations[index].claimCount += 1
-      if !claim.carried { held.addReader(claim.index) }
+      if claim.kind == .lease { held.addReader(claim.index) }
     }
     operations[index].length += count
     return true
@@ -136,21 +148,26 @@ extension FileSink {
   }
 
   /// Writes and waits. What fails ends the file.
-  private mutating func writeNow(
+  mutating func writeNow(
     _ address: UnsafeMutableRawPointer, _ count: Int, at offset: UInt64, of file: UInt32,
-    in batch: inout Batch
+    again: Int = 0, in batch: inout Batch
   ) {
     var done = 0
     while done < count {
       let result = unsafe pwrite(
         files[file].descriptor, address + done, count - done, off_t(offset) + off_t(done))
       if result > 0 {
+        counters.bytes += UInt64(max(0, done + result - max(again, done)))
         done += result
-        counters.bytes += UInt64(result)
         counters.writes += 1
         counters.syncWrites += 1
       } else if result == 0 || errno != EINTR {
-        failFile(file, .write, result == 0 ? EIO : errno, at: offset + UInt64(done))
+        let code = result == 0 ? EIO : errno
+        if code == EINVAL, files[file].direct {
+          leaveDirect(file)
+          continue
+        }
+        failFile(file, .write, code, at: offset + UInt64(max(done, again)))
         return advanceFile(file, in: &batch)
       }
     }
@@ -169,9 +186,9 @@ extension FileSink {
       let index = readyHead
       let operation = operations[index]
       let file = operation.file
-      if operation.kind == .write, files[file].failure != 0 {
+      // What lies before the first missing byte is still of use.
+      if operation.kind == .write, operation.offset >= files[file].failedAt {
         popReady()
-        failFile(file, .write, files[file].failure, at: operation.offset)
         release(index, in: &batch)
         advanceFile(file, in: &batch)
         continue
@@ -179,6 +196,7 @@ extension FileSink {
       guard let entry = unsafe batch.submissions?.next() else { return }
       popReady()
       operations[index].inKernel = true
+      operations[index].direct = files[file].direct
       let descriptor = files[file].descriptor
       switch operation.kind {
       case .write:
@@ -194,7 +212,7 @@ extension FileSink {
         }
       case .sync: unsafe ik_prep_fsync(entry, descriptor)
       }
-      unsafe entry.pointee.user_data = OperationTag(.stage, index: index).rawValue
+      unsafe entry.pointee.user_data = batch.tag(index)
     }
   }
 
@@ -210,6 +228,11 @@ extension FileSink {
   mutating func wrote(_ index: UInt32, result: Int32, in batch: inout Batch) {
     if result == -EINTR || result == -EAGAIN { return enqueue(index) }
     let file = operations[index].file
+    if result == -EINVAL, operations[index].direct {
+      // This device wants other alignments than most.
+      if files[file].direct { leaveDirect(file) }
+      return enqueue(index)
+    }
     if result > 0 {
       let base = Int(index) * limits.vectors
       let operation = operations[index]
@@ -217,13 +240,20 @@ extension FileSink {
         vectors + base, from: operation.firstVector, to: operation.vectorCount, by: Int(result))
       operations[index].offset += UInt64(result)
       operations[index].length -= Int(result)
-      counters.bytes += UInt64(result)
+      counters.bytes += UInt64(max(0, Int(result) - operation.again))
+      operations[index].again = max(0, operation.again - Int(result))
       counters.writes += 1
       // The rest of a short write goes out again; if that fails there is an errno to report.
-      if operations[index].length > 0 { return enqueue(index) }
+      if operations[index].length > 0 {
+        if files[file].direct, Int(result) % FileSink.alignment != 0 { leaveDirect(file) }
+        return enqueue(index)
+      }
     } else {
       // A write of more than nothing that writes nothing does not happen on a healthy disk.
-      failFile(file, .write, result == 0 ? EIO : -result, at: operations[index].offset)
+      let operation = operations[index]
+      failFile(
+        file, .write, result == 0 ? EIO : -result,
+        at: operation.offset + UInt64(operation.again))
     }
     release(index, in: &batch)
     advanceFile(file, in: &batch)
@@ -234,10 +264,10 @@ extension FileSink {
     let base = Int(index) * limits.vectors
     for position in 0..<operations[index].claimCount {
       let claim = unsafe claims[base + position]
-      if claim.carried {
-        carry.written(claim.index)
-      } else {
-        held.removeReader(claim.index, in: &batch)
+      switch claim.kind {
+      case .lease: held.removeReader(claim.index, in: &batch)
+      case .carry: carry.written(claim.index)
+      case .block: blocks.written(claim.index)
       }
     }
     let file = operations[index].file

@@ -9,7 +9,7 @@ struct FileTemplate: Sendable {
 
   private enum Part: Sendable, Equatable {
     case text(String)
-    case serial, address, port, thread
+    case serial, address, port, thread, sequence
   }
 
   /// Checks a path against what is there: control plane, before the first connection.
@@ -21,6 +21,7 @@ struct FileTemplate: Sendable {
       parts = [.text(options.path + "/connection-")]
       if thread != nil { parts += [.thread, .text("-")] }
       parts.append(.serial)
+      if options.rotates { parts += [.text("-"), .sequence] }
     } else {
       parts = try FileTemplate.parse(options.path)
       try FileTemplate.check(parts, options)
@@ -30,12 +31,18 @@ struct FileTemplate: Sendable {
         .usage, "several threads would write the same files of \(options.path)",
         remedy: "put %t (the thread's number) into PATH, or use --threads 1")
     }
+    guard !options.rotates || parts.contains(.sequence) else {
+      throw SinkError(
+        .usage, "rotation would write one file after the other to \(options.path)",
+        remedy: "put %n (the file's number) into PATH")
+    }
     try FileTemplate.checkDirectory(parts)
     self.parts = parts
     self.thread = thread ?? 0
   }
 
-  func path(for connection: Connection) -> String {
+  /// `sequence` counts the files of a connection, or of all with `one`, from 1.
+  func path(for connection: Connection, sequence: UInt32 = 1) -> String {
     var path = ""
     for part in parts {
       switch part {
@@ -44,6 +51,10 @@ struct FileTemplate: Sendable {
       case .address: path += FileTemplate.text(of: connection.peer)
       case .port: path += String(connection.peer.raw.port)
       case .thread: path += String(thread)
+      case .sequence:
+        // Six digits, so that names sort as the files follow each other.
+        let digits = String(sequence)
+        path += String(repeating: "0", count: max(0, 6 - digits.count)) + digits
       }
     }
     return path
@@ -68,10 +79,12 @@ struct FileTemplate: Sendable {
       case "a": part = .address
       case "p": part = .port
       case "t": part = .thread
+      case "n": part = .sequence
       default:
         throw SinkError(
           .usage, "%\(character) in \(path) means nothing",
-          remedy: "use %c (connection), %a (peer address), %p (peer port), %t (thread) or %%")
+          remedy: "use %c (connection), %a (peer address), %p (peer port), %t (thread), "
+            + "%n (file) or %%")
       }
       if !text.isEmpty { parts.append(.text(text)) }
       text = ""
@@ -152,7 +165,15 @@ struct FileTemplate: Sendable {
 ///
 /// open(2) with O_EXCL refuses what exists; O_NONBLOCK keeps a FIFO without a reader from
 /// blocking the thread, and truncating comes only after the check.
-func openTarget(_ path: String, overwrite: Bool) -> Result<Int32, SinkFailure> {
+func openTarget(_ name: String, _ options: FileSinkOptions) -> Result<Int32, SinkFailure> {
+  let overwrite = options.overwrite
+  var path = name
+  if options.sync == .rename {
+    if !overwrite, FileTemplate.kind(of: name) != nil {
+      return .failure(SinkFailure(target: name, step: .open, errno: EEXIST, safeBytes: 0))
+    }
+    path += FileSink.partSuffix
+  }
   func failure(_ code: Int32) -> Result<Int32, SinkFailure> {
     .failure(SinkFailure(target: path, step: .open, errno: code, safeBytes: 0))
   }

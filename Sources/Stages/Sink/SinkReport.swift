@@ -5,14 +5,32 @@ import Glibc
 public struct SinkCounters: Equatable, Sendable, BitwiseCopyable {
   /// Bytes that reached their target, or that a discarding sink let go of.
   public var bytes: UInt64 = 0
-  /// Bytes copied within memory first, because their record spans leases.
+  /// Bytes copied within memory first, because their record spans leases or writes are direct.
   public var copiedBytes: UInt64 = 0
   /// Writes the kernel completed, and those of them that the receiving thread waited for.
   public var writes: UInt64 = 0
   public var syncWrites: UInt64 = 0
+  /// Records whose end, and bytes that, no consumer process took or gave back.
+  public var lostRecords: UInt64 = 0
+  public var lostBytes: UInt64 = 0
+  /// Bytes that zero-copy sends took, and bytes that the kernel copied to send them: those of plain
+  /// sends, and those of which a zero-copy send's notification says so.
+  public var zeroCopyBytes: UInt64 = 0
+  public var kernelCopiedBytes: UInt64 = 0
+  /// How often the reader was full, bytes that then waited aside, those of them that were written
+  /// since, and how often even that had no room, so that the receiving thread waited.
+  public var fullTimes: UInt64 = 0
+  public var spilledBytes: UInt64 = 0
+  public var replayedBytes: UInt64 = 0
+  public var spillWaits: UInt64 = 0
+  /// Records and bytes that were dropped because the reader was behind.
+  public var droppedRecords: UInt64 = 0
+  public var droppedBytes: UInt64 = 0
   /// Files opened, and fsync(2) calls that completed.
   public var files: UInt64 = 0
   public var fsyncs: UInt64 = 0
+  /// Files that were to be written with O_DIRECT and are not: the file system refuses it.
+  public var indirectFiles: UInt64 = 0
   /// Failures, including those beyond the number that ``Sink/failures`` keeps.
   public var failures: UInt64 = 0
 
@@ -29,18 +47,34 @@ public struct SinkFailure: Error, Equatable, Sendable, CustomStringConvertible {
   public let errno: Int32
   /// Bytes from the start of the target that are whole and, for a file, were fsynced.
   public let safeBytes: UInt64
+  /// What happened, where no errno says it, and what mends that.
+  let detail: String?
+  let advice: String?
 
   /// What the sink was doing.
-  public enum Step: String, Sendable { case open, write, sync, close }
+  public enum Step: String, Sendable, BitwiseCopyable { case open, write, sync, close, rename }
 
   public init(target: String, step: Step, errno: Int32, safeBytes: UInt64) {
     self.target = target
     self.step = step
     self.errno = errno
     self.safeBytes = safeBytes
+    detail = nil
+    advice = nil
+  }
+
+  /// A failure with a sentence of its own.
+  init(target: String, detail: String, remedy: String?) {
+    self.target = target
+    step = .write
+    errno = EPIPE
+    safeBytes = 0
+    self.detail = detail
+    advice = remedy
   }
 
   public var description: String {
+    if let detail { return "\(target): \(detail)" }
     if errno == EPIPE {
       return "\(target) was closed by its reader after \(safeBytes) bytes"
     }
@@ -51,6 +85,7 @@ public struct SinkFailure: Error, Equatable, Sendable, CustomStringConvertible {
 
   /// The likely cause and what mends it, where one is known.
   public var remedy: String? {
+    if detail != nil { return advice }
     switch errno {
     case EPIPE:
       return "the command behind the pipe ended early: let it read to the end, or write to a file"

@@ -102,6 +102,12 @@ struct HeldLeases: ~Copyable {
     return verdict
   }
 
+  /// Takes a reader back from a lease that was not kept yet.
+  mutating func removeEarlyReader(_ index: UInt32) {
+    invariant(readers[index] > 0, "a lease in hand has the reader that is taken back")
+    readers[index] -= 1
+  }
+
   /// One request is through with the lease; the last one gives it back.
   mutating func removeReader(_ index: UInt32, in batch: inout Batch) {
     invariant(readers[index] > 0, "a held lease has a reader")

@@ -7,10 +7,16 @@ public enum ParseSpecification: Equatable, Sendable, CustomStringConvertible {
   case length(LengthFramer)
   case fixed(FixedFramer)
   case wire(WireFramer)
+  case described(FramingDescription)
 
-  /// Reads `KIND[:key=value,…]`.
+  /// Reads `KIND[:key=value,…]`, and the file of `described:FILE[,max=SIZE]`; its path ends at its
+  /// first comma.
   public init(_ text: String) throws(SpecificationError) {
     var spelled = SpelledStage(flag: "--parse", text: text)
+    if spelled.kind == "described" {
+      self = .described(try ParseSpecification.described(&spelled))
+      return
+    }
     if let rest = spelled.rest { try spelled.readOptions(rest) }
     let bounds = 1...ParseSpecification.largestBound
     switch spelled.kind {
@@ -50,6 +56,20 @@ public enum ParseSpecification: Equatable, Sendable, CustomStringConvertible {
     return LengthFramer(bytes: bytes, endian: endian, counted: counted, max: max)
   }
 
+  private static func described(
+    _ spelled: inout SpelledStage
+  ) throws(SpecificationError) -> FramingDescription {
+    let parts = (spelled.rest ?? "").split(
+      separator: ",", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let path = parts.first, !path.isEmpty else {
+      throw spelled.refusal("the file is missing", allowed: "described:FILE[,max=SIZE]")
+    }
+    if parts.count > 1 { try spelled.readOptions(parts[1]) }
+    let max = try spelled.takeSize("max", in: 1...largestBound)
+    try spelled.finish()
+    return try FramingDescription(path: String(path), text: spelled.text, max: max)
+  }
+
   /// 1 TiB: beyond it a bound is a mistake.
   static let largestBound = 1 << 40
 
@@ -61,6 +81,7 @@ public enum ParseSpecification: Equatable, Sendable, CustomStringConvertible {
     case .length(let framer): return framer.bytes + framer.max
     case .fixed(let framer): return framer.size
     case .wire(let framer): return WireHeader.size + framer.max
+    case .described(let description): return description.recordBound
     }
   }
 
@@ -75,6 +96,7 @@ public enum ParseSpecification: Equatable, Sendable, CustomStringConvertible {
         + ",max=\(ByteSize.spelled(framer.max))"
     case .fixed(let framer): return "fixed:size=\(ByteSize.spelled(framer.size))"
     case .wire(let framer): return "wire:max=\(ByteSize.spelled(framer.max))"
+    case .described(let description): return description.spelling
     }
   }
 }

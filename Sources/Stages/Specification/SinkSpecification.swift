@@ -1,10 +1,14 @@
 /// What `--sink` asks for.
 public enum SinkSpecification: Equatable, Sendable, CustomStringConvertible {
   case null
-  case stdout(SinkBytes)
+  case stdout(SinkBytes, OverflowOptions = OverflowOptions())
   case file(FileSinkOptions)
+  case shared(SharedSinkOptions)
+  case unix(UnixSinkOptions)
+  case forward(ForwardSinkOptions)
+  indirect case tee(SinkSpecification, SinkSpecification)
 
-  /// Reads `null`, `stdout[:key=value,…]` or `file:PATH[,key=value,…]`. A path ends at its first
+  /// Reads `null`, `stdout[:key=value,…]` or `KIND:PATH[,key=value,…]`. A path ends at its first
   /// comma; whether it can be written is for the sink to find out.
   public init(_ text: String) throws(SpecificationError) {
     var spelled = SpelledStage(flag: "--sink", text: text)
@@ -14,8 +18,13 @@ public enum SinkSpecification: Equatable, Sendable, CustomStringConvertible {
       self = .null
     case "stdout":
       if let rest = spelled.rest { try spelled.readOptions(rest) }
-      self = .stdout(try spelled.takeCase("bytes", of: SinkBytes.self) ?? .all)
+      let bytes = try spelled.takeCase("bytes", of: SinkBytes.self) ?? .all
+      self = .stdout(bytes, try OverflowOptions.taken(from: &spelled))
     case "file": self = .file(try SinkSpecification.file(&spelled))
+    case "shm": self = .shared(try SinkSpecification.shared(&spelled))
+    case "unix": self = .unix(try SinkSpecification.unix(&spelled))
+    case "forward": self = .forward(try SinkSpecification.forward(&spelled))
+    case "tee": self = try SinkSpecification.tee(spelled)
     default: throw spelled.unknownKind()
     }
     try spelled.finish()
@@ -24,18 +33,23 @@ public enum SinkSpecification: Equatable, Sendable, CustomStringConvertible {
   private static func file(
     _ spelled: inout SpelledStage
   ) throws(SpecificationError) -> FileSinkOptions {
-    let parts = (spelled.rest ?? "").split(
-      separator: ",", maxSplits: 1, omittingEmptySubsequences: false)
-    guard let path = parts.first, !path.isEmpty else {
-      throw spelled.refusal("the path is missing", allowed: "file:PATH[,key=value,…]")
-    }
-    var file = FileSinkOptions(path: String(path))
-    if parts.count > 1 { try spelled.readOptions(parts[1]) }
+    var file = FileSinkOptions(path: try spelled.readPath())
     file.layout = try spelled.takeCase("layout", of: FileSinkOptions.Layout.self) ?? file.layout
     file.bytes = try spelled.takeCase("bytes", of: SinkBytes.self) ?? file.bytes
     file.sync = try spelled.takeCase("sync", of: FileSinkOptions.Sync.self) ?? file.sync
     file.carry = try spelled.takeSize("carry", in: 4096...1 << 40) ?? file.carry
     file.overwrite = try spelled.takeFlag("overwrite") ?? file.overwrite
+    file.direct = try spelled.takeFlag("direct") ?? file.direct
+    file.block = try spelled.takeSize("block", in: 4096...1 << 30) ?? file.block
+    guard file.block % FileSink.alignment == 0 else {
+      throw spelled.refusal("block=\(file.block) is no whole number of pages", allowed: "4K, 8K, …")
+    }
+    file.rotate = try spelled.takeSize("rotate", in: 1...1 << 40) ?? file.rotate
+    file.rotateEvery = try spelled.takeTime("rotate-every") ?? file.rotateEvery
+    file.syncEvery = try spelled.takeTime("sync-every") ?? file.syncEvery
+    guard file.syncEvery == 0 || file.sync != .none else {
+      throw spelled.refusal("sync=none and sync-every contradict each other", allowed: "either")
+    }
     return file
   }
 
@@ -43,11 +57,20 @@ public enum SinkSpecification: Equatable, Sendable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .null: return "null"
-    case .stdout(let bytes): return "stdout:bytes=\(bytes.rawValue)"
+    case .stdout(let bytes, let overflow):
+      return "stdout:bytes=\(bytes.rawValue)" + overflow.spelled
     case .file(let file):
       return "file:\(file.path),layout=\(file.layout.rawValue),bytes=\(file.bytes.rawValue)"
         + ",sync=\(file.sync.rawValue),carry=\(ByteSize.spelled(file.carry))"
         + ",overwrite=\(file.overwrite ? "yes" : "no")"
+        + (file.direct ? ",direct=yes,block=\(ByteSize.spelled(file.block))" : "")
+        + (file.rotate > 0 ? ",rotate=\(ByteSize.spelled(file.rotate))" : "")
+        + (file.rotateEvery > 0 ? ",rotate-every=\(TimeSpan.spelled(file.rotateEvery))" : "")
+        + (file.syncEvery > 0 ? ",sync-every=\(TimeSpan.spelled(file.syncEvery))" : "")
+    case .shared(let shared): return shared.spelled
+    case .unix(let unix): return unix.spelled
+    case .forward(let forward): return forward.spelled
+    case .tee(let first, let second): return "tee:\(first)|\(second)"
     }
   }
 }

@@ -34,6 +34,19 @@ struct SpelledStage {
     }
   }
 
+  /// The path that comes before the options; reads those that follow.
+  mutating func readPath(
+    named name: String = "path", allowed: String? = nil
+  ) throws(SpecificationError) -> String {
+    let parts = (rest ?? "").split(
+      separator: ",", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let path = parts.first, !path.isEmpty else {
+      throw refusal("the \(name) is missing", allowed: allowed ?? "\(kind):PATH[,key=value,…]")
+    }
+    if parts.count > 1 { try readOptions(parts[1]) }
+    return String(path)
+  }
+
   /// The value of an option, nil when it was not given.
   mutating func take(_ key: String, allowed: String) throws(SpecificationError) -> String? {
     known.append(key)
@@ -75,6 +88,17 @@ struct SpelledStage {
       throw refusal("\(key)=\(value) is out of range", allowed: allowed)
     }
     return size
+  }
+
+  /// A duration in nanoseconds, more than nothing.
+  mutating func takeTime(_ key: String) throws(SpecificationError) -> UInt64? {
+    guard let value = try take(key, allowed: "DURATION") else { return nil }
+    guard let time = TimeSpan.nanoseconds(value), time > 0 else {
+      throw refusal(
+        "\(key)=\(value) is no duration",
+        allowed: "a whole number above 0 with ms, s, m or h, such as \(key)=10m")
+    }
+    return time
   }
 
   /// One of the cases of an enum.

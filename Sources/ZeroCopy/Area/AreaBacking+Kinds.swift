@@ -3,6 +3,7 @@ extension AreaBacking {
   struct Made: ~Copyable {
     var mapping: MappedMemory
     var dmabuf: OwnedDescriptor
+    var shared = OwnedDescriptor(-1)
     var contiguousBytes = MappedMemory.pageSize
     var hugeBytes = 0
     var isReadable = true
@@ -41,6 +42,13 @@ extension AreaBacking {
   private static func transparentPages(_ bytes: Int, node: Int?) throws(RingError) -> Made {
     let what = "an area of \(sizeText(bytes))"
     let mapping = try MappedMemory(what, byteCount: bytes, alignment: TransparentPages.size)
+    return try transparentPages(mapping, what, node: node)
+  }
+
+  /// Fills a mapping with as many transparent huge pages as the kernel has.
+  static func transparentPages(
+    _ mapping: consuming MappedMemory, _ what: String, node: Int?
+  ) throws(RingError) -> Made {
     try mapping.bind(to: node)
     mapping.adviseHuge(true)
     try mapping.populate(what)

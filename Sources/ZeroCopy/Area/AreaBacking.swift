@@ -12,6 +12,8 @@ public import RingCore
 @safe
 public struct AreaBacking: ~Copyable {
   public let layout: AreaLayout
+  /// The layout with the reserve: buffers behind those that are received into, for the CPU alone.
+  public let fullLayout: AreaLayout
   public let kind: AreaMemoryKind
   /// The node that the memory was bound to; nil where it comes from wherever the thread ran, or
   /// from an exporter's own memory.
@@ -31,6 +33,7 @@ public struct AreaBacking: ~Copyable {
 
   private let mapping: MappedMemory
   private let dmabuf: OwnedDescriptor
+  private let shared: OwnedDescriptor
 
   /// Makes the memory of an area.
   ///
@@ -41,14 +44,27 @@ public struct AreaBacking: ~Copyable {
   /// Errors name the step, and what to do: memory, hugetlb pages, devices or rights that lack. For
   /// a given dmabuf EINVAL means that the layout does not cover it exactly.
   ///
+  /// `reserve` buffers of the layout's size lie right behind it, if they fit into 2 MiB and what
+  /// can be named (4 GiB); a device never sees them. An area that can be shared, and one that the
+  /// CPU cannot read, has none.
+  ///
+  /// With `shared` the memory is a memfd's, for ``sharedDescriptor``; a dmabuf cannot be (EINVAL).
+  ///
   /// - Cost: every page is faulted in and zeroed before this returns: tenths of a second to a
   ///   second per GiB, about three times as long on base pages as on huge ones. Transparent huge
   ///   pages also read /proc/self/smaps.
   public init(
-    _ layout: AreaLayout, kind: AreaMemoryKind = .pages, numaNode: Int? = nil
+    _ layout: AreaLayout, kind: AreaMemoryKind = .pages, numaNode: Int? = nil,
+    reserve: Int = 0, shared isShared: Bool = false
   ) throws(RingError) {
     let node = numaNode.flatMap { $0 < 0 ? nil : $0 }
-    let made = try AreaBacking.make(kind, bytes: layout.byteCount, node: node)
+    let made =
+      isShared
+      ? try AreaBacking.makeShared(kind, bytes: layout.byteCount, node: node)
+      : try AreaBacking.make(kind, bytes: layout.byteCount, node: node)
+    let hasReserve = !isShared && made.isReadable
+    fullLayout =
+      hasReserve ? try AreaBacking.extend(layout, by: reserve, made.mapping) : layout
     self.layout = layout
     self.kind = kind
     self.numaNode = if case .dmabuf = kind { nil } else { node }
@@ -59,20 +75,41 @@ public struct AreaBacking: ~Copyable {
     remark = made.remark
     mapping = made.mapping
     dmabuf = made.dmabuf
+    shared = made.shared
   }
 
   public var byteCount: Int { layout.byteCount }
+
+  /// Puts the reserve behind the layout's last buffer; what does not fit is left out.
+  private static func extend(
+    _ layout: AreaLayout, by reserve: Int, _ mapping: borrowing MappedMemory
+  ) throws(RingError) -> AreaLayout {
+    let size = Int(layout.bufferSize)
+    let bytes = reserve * size
+    guard reserve > 0, bytes <= MappedMemory.longestTail,
+      let full = AreaLayout(bufferSize: size, bufferCount: Int(layout.bufferCount) + reserve)
+    else { return layout }
+    // Whole huge pages may reach beyond the layout.
+    let missing = full.byteCount - mapping.byteCount
+    if missing > 0 { try mapping.extend("a reserve of \(sizeText(bytes))", by: missing) }
+    return full
+  }
 
   /// A view for stages; valid while this value lives. Where ``isReadable`` is false its addresses
   /// are reserved but any access to them ends the process.
   ///
   /// A mapped dmabuf has no pages that the kernel could pin, other than of a ``udmabuf``: requests
   /// that need them (O_DIRECT, registered buffers, zero-copy send) answer EFAULT.
-  public var memory: AreaMemory { unsafe AreaMemory(unsafeBase: mapping.base, layout: layout) }
+  public var memory: AreaMemory { unsafe AreaMemory(unsafeBase: mapping.base, layout: fullLayout) }
 
   /// The dmabuf, for a registration or for another device; nil where the kind has none. It is this
   /// value's to close.
   public var dmabufDescriptor: Int32? { dmabuf.value >= 0 ? dmabuf.value : nil }
+
+  /// The memory for another process to map, from offset 0 and with PROT_READ alone: whoever has
+  /// this descriptor can neither write the area nor change its size. Nil unless asked for; it is
+  /// this value's to close.
+  public var sharedDescriptor: Int32? { shared.value >= 0 ? shared.value : nil }
 
   /// What it is, for people: `64 MiB of 2 MiB huge pages on node 0`.
   public var description: String {

@@ -57,6 +57,24 @@ struct MappedMemory: ~Copyable {
     unsafe withUnsafePointer(to: mapping) { unsafe ik_unmap($0) }
   }
 
+  /// The most bytes that ``extend(_:by:)`` takes.
+  static let longestTail = Int(IK_TAIL_BYTES)
+
+  /// Maps ordinary memory right behind this, faulted in, for the CPU alone.
+  func extend(_ what: String, by bytes: Int) throws(RingError) {
+    let page = MappedMemory.pageSize
+    let rounded = (bytes + page - 1) / page * page
+    let error = unsafe withUnsafePointer(to: mapping) { unsafe ik_map_tail($0, rounded) }
+    guard error == 0 else {
+      throw RingError("map \(what)", errno: -error, remedy: MappedMemory.remedy(-error))
+    }
+    unsafe ik_keep_private(base + byteCount, rounded)
+    let failure = unsafe ik_populate(base + byteCount, rounded)
+    guard failure == 0 else {
+      throw RingError("fault in \(what)", errno: -failure, remedy: MappedMemory.remedy(-failure))
+    }
+  }
+
   /// Has every page come from one NUMA node; before ``populate(_:)``. Nil leaves it to where the
   /// thread runs.
   func bind(to node: Int?) throws(RingError) {

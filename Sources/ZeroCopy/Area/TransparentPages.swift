@@ -17,7 +17,9 @@ enum TransparentPages {
     for line in smaps.utf8.split(separator: UInt8(ascii: "\n")) {
       if let bounds = bounds(of: Substring(line)) {
         isInside = bounds.lowerBound >= range.lowerBound && bounds.upperBound <= range.upperBound
-      } else if isInside, line.starts(with: "AnonHugePages:".utf8) {
+      } else if isInside,
+        line.starts(with: "AnonHugePages:".utf8) || line.starts(with: "ShmemPmdMapped:".utf8)
+      {
         let fields = line.split(separator: UInt8(ascii: " "))
         total += (fields.count > 1 ? Int(Substring(fields[1])) ?? 0 : 0) << 10
       }

@@ -8,6 +8,7 @@ extension CopyEngine {
   @inlinable @inline(never)
   public mutating func runBatch<S: Stage & ~Copyable>(_ stage: inout S) {
     let ready = core.ring.completions.available()
+    core.recordBatch(ready, free: buffers.view.posted)
     // In locals, so that the loop need not reload them after each store through a pointer.
     var view = buffers.view
     #if DEBUG
@@ -37,7 +38,6 @@ extension CopyEngine {
     }
     view.publish()
     buffers.view = view
-    core.counters.copiedBytes = core.counters.bytes
   }
 
   /// Turns one data completion into leases, hands them to the stage, takes back what is done.
@@ -63,7 +63,11 @@ extension CopyEngine {
       core.counters.leases &+= 1
       let verdict = stage.take(
         Lease(offset: offset, length: length, connection: slot), in: &core.batch)
-      if let released = verdict.take() { view.release(released) }
+      if let released = verdict.take() {
+        view.release(released)
+      } else {
+        core.hold(offset, length: length, connection: slot)
+      }
     } while walk.remaining != 0
     if core.batch.refused { core.refuse(slot) }
     if core.table[slot].state == .draining { core.drained(slot) }
@@ -73,8 +77,12 @@ extension CopyEngine {
   @inlinable
   public mutating func returnHeld() {
     if core.batch.returnCount == 0 && !buffers.view.wantsPublish { return }
+    core.recordReturns()
     var view = buffers.view
-    core.batch.takeReturns { view.release($0) }
+    core.batch.takeReturns {
+      core.holds.release($0)
+      view.release($0)
+    }
     view.publish()
     buffers.view = view
   }

@@ -40,9 +40,9 @@ public struct CopyEngine: ReceiveEngine, ~Copyable {
       throw RingError(
         "provide \(options.layout.bufferCount) buffers (a ring holds 32768)", errno: EINVAL)
     }
-    let ring = try Ring(
-      entries: EngineCore.submissionEntries, completionEntries: CopyEngine.completionEntries)
-    let area = try AreaBacking(options.layout, kind: options.memory)
+    let ring = try CopyEngine.makeRing(options.script)
+    let area = try AreaBacking(
+      options.layout, kind: options.memory, shared: options.isShared)
     guard area.isWritable else {
       throw RingError(
         "copy into \(area.description)", errno: EOPNOTSUPP,
@@ -75,8 +75,17 @@ public struct CopyEngine: ReceiveEngine, ~Copyable {
   /// Whether stages may read what lies in the area.
   public var areaIsReadable: Bool { area.isReadable }
 
+  /// The area for another process to map; the engine's to close.
+  public var sharedArea: Int32? { area.sharedDescriptor }
+
   /// Whether every buffer is free or with the kernel: no lease is out.
   public var allBuffersHome: Bool { buffers.view.allHome }
+
+  private static func makeRing(_ script: ReplayKernel?) throws(RingError) -> Ring {
+    if let script { return Ring(scripted: script) }
+    return try Ring(
+      entries: EngineCore.submissionEntries, completionEntries: CopyEngine.completionEntries)
+  }
 
   /// Registers the buffer ring in the wanted or the best mode.
   private static func registerBuffers(

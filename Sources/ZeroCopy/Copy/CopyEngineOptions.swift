@@ -6,9 +6,13 @@ public struct CopyEngineOptions: Sendable {
   public var layout: AreaLayout
   /// What kind of memory the area is; it must be writable by the CPU, which is what copies here.
   public var memory = AreaMemoryKind.pages
+  /// Whether another process may map the area, to read it.
+  public var isShared = false
   /// The way buffers are taken; nil takes the best the kernel has.
   public var mode: Mode?
   public var engine = EngineOptions()
+  /// The kernel of a replay.
+  package var script: ReplayKernel?
 
   public init(layout: AreaLayout) { self.layout = layout }
 

@@ -45,6 +45,14 @@ public final class EngineControl: Sendable {
   /// Acquire pairs with the release in ``ask(_:)``.
   @inlinable public var current: UInt32 { request.load(ordering: .acquiring) }
 
+  /// Whether as many bytes or connections have come as were wanted.
+  public var isServed: Bool {
+    let bytes = totalBytes.load(ordering: .relaxed)
+    let closed = totalClosed.load(ordering: .relaxed)
+    return limits.bytes != 0 && bytes >= limits.bytes
+      || limits.connections != 0 && closed >= limits.connections
+  }
+
   /// An engine made after a request is woken at once: another one may have reached a limit first.
   func register(waker descriptor: Int32) {
     wakers.withLock { $0.append(descriptor) }

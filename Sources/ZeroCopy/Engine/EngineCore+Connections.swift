@@ -26,6 +26,7 @@ extension EngineCore {
     }
     if let seat, seat.exchange.handOver(result, from: waker) {
       counters.handedOver &+= 1
+      recorder.append(FlightEvent(.handedOver))
       return nil
     }
     return adopt(result)
@@ -37,16 +38,21 @@ extension EngineCore {
 
   /// Gives a connected socket a slot, or turns it away.
   @usableFromInline
-  mutating func adopt(_ descriptor: Int32) -> UInt32? {
+  mutating func adopt(_ descriptor: Int32, handedOver: Bool = false) -> UInt32? {
     var peer = ik_endpoint()
     _ = unsafe ik_endpoint_of(descriptor, 1, &peer)
     guard !stopping, let slot = table.add(descriptor: descriptor, peer: Endpoint(raw: peer)) else {
       counters.rejected &+= 1
+      recorder.append(FlightEvent(.rejected, detail: handedOver ? 1 : 0))
       _ = ik_abort(descriptor)
       Glibc.close(descriptor)
       return nil
     }
     counters.accepted &+= 1
+    ik_own(descriptor)
+    recorder.append(
+      FlightEvent(
+        .opened, detail: handedOver ? 1 : 0, index: slot, table[slot].connection.serial))
     table.append(slot, to: &toArm)
     return slot
   }
@@ -62,6 +68,7 @@ extension EngineCore {
   @usableFromInline
   mutating func pause(_ slot: UInt32) {
     counters.pauses &+= 1
+    recorder.append(FlightEvent(.paused, index: slot))
     if table[slot].state == .receiving { table[slot].state = .paused }
     table.append(slot, to: &paused)
   }
@@ -85,6 +92,7 @@ extension EngineCore {
     guard table[slot].state.isWanted, table[slot].state != .free else { return }
     table[slot].state = .refused
     counters.refused &+= 1
+    recorder.append(FlightEvent(.refused, index: slot))
     Glibc.shutdown(table[slot].descriptor, Int32(SHUT_RDWR))
   }
 
@@ -101,13 +109,14 @@ extension EngineCore {
     case .finished, .refused, .stopped: break
     }
     counters.closed &+= 1
+    recordClose(slot, end)
     let descriptor = table[slot].descriptor
     if end.isOurs, ik_peer_may_send(descriptor) != 0 {
       // A FIN would leave the peer waiting for a window that nobody opens any more: with the
       // receive side shut down, no window update is sent (net/ipv4/tcp.c, tcp_cleanup_rbuf).
       _ = ik_abort(descriptor)
     }
-    Glibc.close(descriptor)
+    ik_close_owned(descriptor)
     table.remove(slot)
     if accepting == .blocked { accepting = .wanted }
   }

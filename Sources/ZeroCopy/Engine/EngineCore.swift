@@ -5,12 +5,14 @@ public import RingCore
 /// What both engines are made of besides their buffers: the ring, the connections, the counters,
 /// and the way the control thread speaks to them. Not generic, so it is compiled once.
 ///
-/// Memory, fixed at start: 80 B x connections + 8 B x holds + 64 B x SQ entries + 32 B x CQ
-/// entries.
+/// Memory, fixed at start: 80 B x connections + 32 B x holds + 8 B x buffers + 64 B x SQ entries +
+/// 32 B x CQ entries.
 @safe
 public struct EngineCore: ~Copyable {
   @usableFromInline var ring: Ring
   @usableFromInline var batch: Batch
+  @usableFromInline var holds: HoldClock
+  private var holdsSeenAt: UInt64 = 0
   @usableFromInline var table: ConnectionTable
   @usableFromInline var counters = EngineCounters()
   @usableFromInline let options: EngineOptions
@@ -32,6 +34,11 @@ public struct EngineCore: ~Copyable {
   @usableFromInline var stopping = false
   @usableFromInline var stopDeadline: UInt64 = .max
   @usableFromInline var hadData = false
+  @usableFromInline var recorder: FlightRecorder
+  /// How the engine waited last, what the wait said, and what the recorder knows of it.
+  @usableFromInline var waited = Ring.Wait.none
+  @usableFromInline var waitError: Int32 = 0
+  var recordedWait = Ring.Wait.none
 
   @usableFromInline
   enum Accepting: UInt8 { case wanted, armed, blocked, ended }
@@ -63,11 +70,15 @@ public struct EngineCore: ~Copyable {
     ring: consuming Ring, waker: Int32, area: AreaMemory, options: EngineOptions, listener: Int32,
     control: EngineControl, shared: SharedCounters<EngineCounters>, seat: ExchangeSeat?
   ) {
-    batch = Batch(area: area, submissions: ring.submissions, holdLimit: options.holdLimit)
+    batch = Batch(
+      area: area, submissions: ring.submissions, holdLimit: options.holdLimit,
+      returnLimit: options.returnLimit, refusalLimit: max(256, options.refusalLimit))
+    holds = HoldClock(layout: area.layout)
     table = ConnectionTable(
       capacity: options.maxConnections, firstSerial: options.firstSerial, step: options.serialStep)
     self.ring = ring
     self.options = options
+    recorder = options.recorder
     self.control = control
     self.shared = shared
     self.seat = seat
@@ -81,7 +92,7 @@ public struct EngineCore: ~Copyable {
     control.unregister(waker: waker)
     seat?.exchange.unregister(waker: waker)
     Glibc.close(waker)
-    Glibc.close(listener)
+    ik_close_owned(listener)
   }
 }
 
@@ -106,6 +117,7 @@ extension EngineCore {
   @usableFromInline
   mutating func resumePaused() {
     resumeAt = .max
+    recorder.append(FlightEvent(.resumed, index: paused.count))
     while let slot = table.takeFirst(of: &paused) {
       if table[slot].state == .paused { table[slot].state = .receiving }
       table.append(slot, to: &toArm)
@@ -114,7 +126,11 @@ extension EngineCore {
 
   /// The next connection whose receive is to be armed.
   @usableFromInline
-  mutating func nextToArm() -> UInt32? { table.takeFirst(of: &toArm) }
+  mutating func nextToArm() -> UInt32? {
+    guard let slot = table.takeFirst(of: &toArm) else { return nil }
+    recorder.append(FlightEvent(.armed, index: slot))
+    return slot
+  }
 
   /// How to wait for the next batch.
   @usableFromInline
@@ -159,6 +175,14 @@ extension EngineCore {
       control.count(
         bytes: counters.bytes &- bytesBefore, closed: counters.closed &- closedBefore)
     }
+    counters.heldLeases = holds.held
+    counters.keptBytes = holds.keptBytes
+    counters.meter = batch.meter.totals
+    // Every buffer is looked at, so not too often.
+    if batch.now &- holdsSeenAt >= 100_000_000 {
+      holdsSeenAt = batch.now
+      counters.oldestHold = holds.oldest(now: batch.now)
+    }
     shared.publish(counters)
   }
 
@@ -188,6 +212,8 @@ extension EngineCore {
   /// those bytes were acknowledged, so the peer takes them for received.
   mutating func beginStop() {
     stopping = true
+    recorder.append(FlightEvent(.stopping))
+    batch.isStopping = true
     stopDeadline = batch.now &+ EngineCore.drainLimit
     if accepting != .ended { Glibc.shutdown(listener, Int32(SHUT_RDWR)) }
     accepting = .ended
@@ -208,6 +234,7 @@ extension EngineCore {
   /// Gives up on sockets that could not be drained in time, for want of buffers or by a slow sink.
   mutating func cutOff() {
     stopDeadline = .max
+    recorder.append(FlightEvent(.cutOff, index: UInt32(table.open)))
     for slot in 0..<UInt32(table.capacity) {
       switch table[slot].state {
       case .draining, .ending: cut(slot)

@@ -1,9 +1,12 @@
 public import CIngestKernel
-import RingCore
+public import RingCore
 
 /// What an engine counts, as plain words in its thread's own memory.
 @frozen
 public struct EngineCounters: BitwiseCopyable, Sendable {
+  /// CLOCK_MONOTONIC of the beginning of the batch that is being handled; 0 between two. First, and
+  /// published alone: whoever looks sees a thread that does not get through.
+  public var handlingSince: UInt64 = 0
   public var bytes: UInt64 = 0
   public var completions: UInt64 = 0
   public var leases: UInt64 = 0
@@ -23,8 +26,15 @@ public struct EngineCounters: BitwiseCopyable, Sendable {
   public var discardedBytes: UInt64 = 0
   /// Connections given to the engine whose queue their data comes through.
   public var handedOver: UInt64 = 0
-  /// Bytes that the kernel copied into the area, as far as it tells.
-  public var copiedBytes: UInt64 = 0
+  /// ``ReceiveSource`` as a word: what the other three words of copies mean.
+  @usableFromInline var sourceWord: UInt64 = 0
+  /// 1 where the kernel counts what it copies out of fragments, and its count: of the whole
+  /// interface queue, by the thread that registered it.
+  public var countsCopies: UInt64 = 0
+  public var copiedFragmentBytes: UInt64 = 0
+  /// Bytes of completions that no copy can have made: a copy begins at the first byte of a buffer
+  /// and is no longer than a page (io_uring/zcrx.c, io_zcrx_copy_chunk).
+  public var placedBytes: UInt64 = 0
   /// Times that the NIC found no free buffer to receive into (as told by events, so at least).
   public var noBuffers: UInt64 = 0
   /// Receives that ended because the completion queue was full (ENOSPC).
@@ -35,14 +45,42 @@ public struct EngineCounters: BitwiseCopyable, Sendable {
   public var misplaced: UInt64 = 0
   /// Connections ended because bytes needed a copy that device memory cannot take.
   public var unsplit: UInt64 = 0
+  /// Bytes received by recv(2) because zero-copy receive had nothing to copy them into, and how
+  /// often.
+  public var salvagedBytes: UInt64 = 0
+  public var salvages: UInt64 = 0
   /// The fewest buffers that the kernel had left at the end of a batch; falls, never rises.
   public var freeBuffersLow: UInt64 = 0
   /// CLOCK_MONOTONIC of the first and the last batch with data.
   public var firstByteAt: UInt64 = 0
   public var lastByteAt: UInt64 = 0
+  /// Leases that stages hold now; the age in milliseconds of the oldest buffer with one, looked at
+  /// ten times a second; bytes of all leases that were ever held.
+  public var heldLeases: UInt64 = 0
+  public var oldestHold: UInt64 = 0
+  public var keptBytes: UInt64 = 0
+  /// What the parts of the chain cost in sampled batches.
+  public var meter = Meter.Totals()
 
   @inlinable
   public init() {}
+
+  public internal(set) var source: ReceiveSource {
+    get { ReceiveSource(rawValue: sourceWord) ?? .socket }
+    set { sourceWord = newValue.rawValue }
+  }
+}
+
+/// The way that bytes take into an area.
+public enum ReceiveSource: UInt64, Sendable {
+  /// Ordinary receive: the kernel copies all of them.
+  case socket
+  /// A NIC's interface queue: placed, or copied where that failed.
+  case queue
+  /// An interface queue without a NIC: all of them are copied.
+  case deviceless
+  /// A NIC's interface queue over memory that the kernel cannot copy into: placed.
+  case unreachable
 }
 
 /// Counters that one thread writes and any thread may read. Every word is read whole; a snapshot is
@@ -75,6 +113,10 @@ public final class SharedCounters<Values: BitwiseCopyable & Sendable>: @unchecke
       }
     }
   }
+
+  /// Publishes the first word alone.
+  @inlinable @inline(__always)
+  public func publish(first word: UInt64) { unsafe ik_store_relaxed_u64(words, word) }
 
   /// The values last published, word by word.
   public func snapshot() -> Values {

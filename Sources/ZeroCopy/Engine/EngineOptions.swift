@@ -1,3 +1,5 @@
+public import RingCore
+
 /// What every engine is told, whatever its leases come from.
 public struct EngineOptions: Sendable {
   /// Wait for this many completions, but no longer than `minimumWait` microseconds once one came.
@@ -7,6 +9,10 @@ public struct EngineOptions: Sendable {
   public var maxConnections: Int = 4096
   /// Leases that stages may hold at a time.
   public var holdLimit: Int = 4096
+  /// Leases that may come back within one batch, and connections refused in it, where stages on
+  /// other threads answer for them; 0 is what stages on this thread need.
+  public var returnLimit: Int = 0
+  public var refusalLimit: Int = 0
 
   /// Serial numbers of connections: the first, and the step to the next. Engines that work together
   /// share the numbers out, so that each names one connection of the whole receiver.
@@ -16,6 +22,9 @@ public struct EngineOptions: Sendable {
   /// Poll the NIC's NAPI for this many microseconds while waiting (IORING_REGISTER_NAPI, 6.9);
   /// 0 leaves it to interrupts.
   public var busyPoll: UInt32 = 0
+
+  /// Where the engine's thread records what it does; its memory outlives the engine.
+  public var recorder = FlightRecorder()
 
   public init() {}
 }

@@ -16,9 +16,13 @@ public protocol ReceiveEngine: ~Copyable {
   mutating func runBatch<S: Stage & ~Copyable>(_ stage: inout S)
   /// Returns what stages gave back since the last batch.
   mutating func returnHeld()
+  /// The run is over: sees to it that everything that came back is with the kernel.
+  mutating func returnAll()
 }
 
 extension ReceiveEngine where Self: ~Copyable {
+  public mutating func returnAll() {}
+
   /// Receives until asked to stop, or until a limit of the control is reached.
   ///
   /// Every lease goes to `stage` on this thread. After a stop was asked for, connections are
@@ -29,26 +33,40 @@ extension ReceiveEngine where Self: ~Copyable {
   @inlinable
   public mutating func run<S: Stage & ~Copyable>(_ stage: inout S) {
     // The first wait needs the time, too: a deadline is due although nobody ever connects.
-    core.batch.now = ik_clock_ns()
+    core.batch.now = core.ring.now()
+    // A batch of nothing: a stage may have requests to submit before anybody connects.
+    stage.endBatch(in: &core.batch)
     while true {
       core.prepare()
       if !core.paused.isEmpty && mayResume() { core.resumePaused() }
       armReceives()
       let wait = core.nextWait(stagePending: stage.pending)
-      _ = core.ring.enter(wait)
+      core.waited = wait
+      core.waitError = core.ring.enter(wait)
       core.counters.enters &+= 1
       let before = (core.counters.bytes, core.counters.closed)
-      core.batch.now = ik_clock_ns()
+      core.batch.now = core.ring.now()
+      core.shared.publish(first: core.batch.now)
+      core.batch.meter.begin(core.counters.batches, now: core.batch.now)
       runBatch(&stage)
       stage.endBatch(in: &core.batch)
+      core.batch.meter.end(bytes: core.counters.bytes &- before.0)
       if core.batch.refusalCount != 0 { core.refuseListed() }
       returnHeld()
       core.countBatch(bytesBefore: before.0, closedBefore: before.1)
       if !core.checkRequests(stagePending: stage.pending) { break }
     }
     closeEverything(&stage)
+    stage.stop()
+    core.recordEnd()
     core.shared.publish(core.counters)
   }
+
+  /// The memory that stages read.
+  public var area: AreaMemory { core.batch.area }
+
+  /// The eventfd that ends the engine's wait.
+  public var waker: Int32 { core.waker }
 
   @inlinable
   mutating func armReceives() {
@@ -68,11 +86,11 @@ extension ReceiveEngine where Self: ~Copyable {
     case .accept:
       if let slot = core.acceptCompleted(result: result, flags: flags) { open(slot, &stage) }
     case .stage:
-      stage.completed(tag.index, result: result, in: &core.batch)
+      stage.completed(tag.index, result: result, flags: flags, in: &core.batch)
     case .wake:
       core.wakeCompleted(flags: flags)
       while let descriptor = core.takeHandedOver() {
-        if let slot = core.adopt(descriptor) { open(slot, &stage) }
+        if let slot = core.adopt(descriptor, handedOver: true) { open(slot, &stage) }
       }
     default:
       break
@@ -105,5 +123,6 @@ extension ReceiveEngine where Self: ~Copyable {
     }
     stage.endBatch(in: &core.batch)
     returnHeld()
+    returnAll()
   }
 }

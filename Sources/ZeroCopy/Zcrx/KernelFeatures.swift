@@ -66,6 +66,18 @@ public struct KernelFeatures: Sendable, Equatable {
     refillHeader = Int(query.refill_header_bytes)
   }
 
+  /// A kernel that has everything, for simulations.
+  package static var simulated: KernelFeatures {
+    var query = ik_kernel_query()
+    query.request_opcodes = .max
+    query.zcrx_control_opcodes = .max
+    query.zcrx_register_flags = .max
+    query.zcrx_area_flags = .max
+    query.zcrx_features = .max
+    query.refill_header_bytes = 64
+    return KernelFeatures(release: "7.3", query: query, probe: ENXIO)
+  }
+
   /// The first kernel with zero-copy receive.
   public static let firstRelease = "6.15"
 

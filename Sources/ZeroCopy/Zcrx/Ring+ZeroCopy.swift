@@ -3,7 +3,10 @@ import CIngestKernel
 // The io_uring_register(2) calls of zero-copy receive; errnos are positive, 0 is success.
 extension Ring {
   func register(_ binding: inout ik_zcrx_binding) -> Int32 {
-    -(unsafe ik_zcrx_register(ring, &binding))
+    if let simulation = unsafe simulation {
+      return unsafe -simulation.register(simulation.context, &binding)
+    }
+    return -(unsafe ik_zcrx_register(ring, &binding))
   }
 
   func importQueue(_ exported: Int32, _ binding: inout ik_zcrx_binding) -> Int32 {
@@ -14,10 +17,16 @@ extension Ring {
   func exportQueue(_ id: UInt32) -> Int32 { unsafe ik_zcrx_export(ring, id) }
 
   /// Has the kernel read the refill ring now.
-  func flushRefill(_ id: UInt32) -> Int32 { -(unsafe ik_zcrx_flush(ring, id)) }
+  func flushRefill(_ id: UInt32) -> Int32 {
+    if let simulation = unsafe simulation { return unsafe -simulation.flush(simulation.context) }
+    return -(unsafe ik_zcrx_flush(ring, id))
+  }
 
   func armEvent(_ id: UInt32, _ event: UInt32) -> Int32 {
-    -(unsafe ik_zcrx_arm_event(ring, id, event))
+    if let simulation = unsafe simulation {
+      return unsafe -simulation.armEvent(simulation.context, event)
+    }
+    return -(unsafe ik_zcrx_arm_event(ring, id, event))
   }
 
   @unsafe

@@ -23,6 +23,8 @@ public struct ZCRXArea: ~Copyable {
   /// Whether exhaustion and copies are reported (7.2).
   let hasEvents: Bool
   let isDeviceless: Bool
+  /// Whether the kernel can copy into the area what the NIC did not place there.
+  var takesCopies: Bool
 
   /// Events that are asked for. COPY is not one of them: the statistics count copies anyway.
   private static let eventMask = UInt32(1) << UInt32(IK_ZCRX_EVENT_ALLOC_FAIL)
@@ -73,6 +75,7 @@ public struct ZCRXArea: ~Copyable {
     lock = nil
     hasEvents = wantsEvents
     isDeviceless = options.target == nil
+    takesCopies = memory.dmabufDescriptor == nil
     store = ZCRXStore(memory: memory, region: region)
   }
 
@@ -91,6 +94,7 @@ public struct ZCRXArea: ~Copyable {
     // Events go to the ring that registered.
     hasEvents = false
     isDeviceless = shared.isDeviceless
+    takesCopies = shared.store.memory.dmabufDescriptor == nil
   }
 
   /// Lets other rings of this process bind to the area too (6.19). From then on every ring's claims
@@ -108,14 +112,15 @@ public struct ZCRXArea: ~Copyable {
       isDeviceless: isDeviceless)
     self = ZCRXArea(
       id: id, refill: refill, lock: lock, store: store, layout: layout, hasEvents: hasEvents,
-      isDeviceless: isDeviceless)
+      isDeviceless: isDeviceless, takesCopies: takesCopies)
     return shared
   }
 
-  private init(
+  init(
     id: UInt32, refill: RefillRing, lock: RefillLock?, store: ZCRXStore, layout: AreaLayout,
-    hasEvents: Bool, isDeviceless: Bool
+    hasEvents: Bool, isDeviceless: Bool, takesCopies: Bool
   ) {
+    self.takesCopies = takesCopies
     self.id = id
     self.refill = refill
     self.lock = lock
@@ -131,11 +136,19 @@ public struct ZCRXArea: ~Copyable {
   /// A view for stages; valid while this value lives.
   public var memory: AreaMemory { store.memory.memory }
 
+  /// As many buffers as are wanted behind an area, for what zero-copy receive cannot deliver.
+  public static let reserveBuffers = SalvageReserve.wanted
+
+  /// Buffers behind those of the area that only the CPU uses, for what the NIC left whole.
+  var reserveCount: Int {
+    Int(store.memory.fullLayout.bufferCount - store.memory.layout.bufferCount)
+  }
+
+  /// The area for another process to map.
+  var sharedDescriptor: Int32? { store.memory.sharedDescriptor }
+
   /// Whether stages may read what lies in the area.
   var isReadable: Bool { store.memory.isReadable }
-
-  /// Whether the kernel can copy into the area what the NIC did not place there.
-  var takesCopies: Bool { store.memory.dmabufDescriptor == nil }
 
   /// Bytes that the kernel copied out of page fragments since the start; nil where it does not
   /// count them. Payload in a packet's linear part is copied without being counted (Linux 7.3,

@@ -15,6 +15,11 @@ public struct ZeroCopyEngine: ReceiveEngine, ~Copyable {
   @usableFromInline var refill: RefillQueue
   @usableFromInline let area: ZCRXArea
   public let layout: AreaLayout
+  /// What tells a placed completion from one that may be a copy.
+  @usableFromInline let bufferMask: UInt64
+  @usableFromInline let longestCopy: UInt32
+  @usableFromInline var reserve: SalvageReserve
+  @usableFromInline let reserveStart: UInt64
   /// Claims that came back when receives were last paused, and the wait until they are tried again.
   private var returnedAtPause: UInt64 = 0
   private var backOff = ZeroCopyEngine.shortestBackOff
@@ -51,12 +56,22 @@ public struct ZeroCopyEngine: ReceiveEngine, ~Copyable {
       ring: ring, waker: waker, area: area.memory, options: options, listener: listener,
       control: control, shared: shared, seat: seat)
     core.counters.freeBuffersLow = .max
+    core.counters.source =
+      area.isDeviceless ? .deviceless : area.takesCopies ? .queue : .unreachable
+    core.counters.countsCopies = area.copiedBytes == nil ? 0 : 1
+    bufferMask = UInt64(area.layout.bufferSize) - 1
+    longestCopy = UInt32(getpagesize())
+    reserve = SalvageReserve(behind: area.layout, count: area.reserveCount)
+    reserveStart = UInt64(area.layout.byteCount)
     shared.publish(core.counters)
     self.area = area
   }
 
   /// Whether stages may read what lies in the area.
   public var areaIsReadable: Bool { area.isReadable }
+
+  /// The area for another process to map; the engine's to close.
+  public var sharedArea: Int32? { area.sharedDescriptor }
 
   #if DEBUG
     /// What stages still hold, in words; nil when every claim is back.
@@ -71,6 +86,7 @@ extension ZeroCopyEngine {
   public mutating func runBatch<S: Stage & ~Copyable>(_ stage: inout S) {
     // What is not taken stays in the queue; the kernel ends receives when that is full.
     let ready = min(core.ring.completions.available(), refill.batchLimit)
+    core.recordBatch(ready, free: refill.unread)
     var view = refill.beginBatch()
     #if DEBUG
       view.batch = core.counters.batches
@@ -103,6 +119,8 @@ extension ZeroCopyEngine {
   ) {
     core.counters.completions &+= 1
     core.counters.bytes &+= UInt64(bytes)
+    let isPlaced = offset & bufferMask != 0 || bytes > longestCopy
+    core.counters.placedBytes &+= isPlaced ? UInt64(bytes) : 0
     let lease = view.claim(offset: offset, length: bytes, connection: slot)
     guard core.table[slot].state.isWanted else {
       core.counters.discardedBytes &+= UInt64(bytes)
@@ -111,7 +129,11 @@ extension ZeroCopyEngine {
     }
     core.table[slot].bytes &+= UInt64(bytes)
     core.counters.leases &+= 1
-    if let released = stage.take(lease, in: &core.batch).take() { view.release(released) }
+    if let released = stage.take(lease, in: &core.batch).take() {
+      view.release(released)
+    } else {
+      core.hold(offset, length: bytes, connection: slot)
+    }
     if core.batch.refused { core.refuse(slot) }
     if core.table[slot].state == .draining { core.drained(slot) }
   }
@@ -124,6 +146,7 @@ extension ZeroCopyEngine {
     switch OperationTag.Kind(rawValue: tag.kindByte) {
     case .receive:
       if flags & UInt32(IK_CQE_F_MORE) != 0 { return }
+      if result < 0 && salvage(tag.index, result: result, &stage) { return }
       if let end = streamEnd(of: tag.index, result: result) { close(tag.index, end, &stage) }
     case .event:
       eventCompleted(result)
@@ -136,8 +159,16 @@ extension ZeroCopyEngine {
   @inlinable
   public mutating func returnHeld() {
     if core.batch.returnCount != 0 {
+      core.recordReturns()
       var view = refill.beginBatch()
-      core.batch.takeReturns { view.release($0) }
+      core.batch.takeReturns {
+        core.holds.release($0)
+        if $0 & AreaLayout.offsetMask < reserveStart {
+          view.release($0)
+        } else {
+          reserve.give($0)
+        }
+      }
       refill.view = view
       finishBatch()
     }
@@ -147,6 +178,14 @@ extension ZeroCopyEngine {
 
 // Once per batch, or once per ended receive.
 extension ZeroCopyEngine {
+  /// Other rings may be bound to the same area and go on: nothing of it may stay in this one's
+  /// list. Before 6.19 nobody can be, and there is no FLUSH_RQ.
+  public mutating func returnAll() {
+    while !refill.settle(), core.ring.flushRefill(area.id) == 0 {
+      core.counters.refillFlushes &+= 1
+    }
+  }
+
   @unsafe
   public mutating func arm(
     unsafeEntry entry: UnsafeMutablePointer<io_uring_sqe>, descriptor: Int32
@@ -161,15 +200,14 @@ extension ZeroCopyEngine {
     return back >= UInt64(max(1, layout.bufferCount / 4)) || core.batch.now >= core.resumeAt
   }
 
+  /// Whether waiting for buffers has brought none: they lie in sockets, behind what needs one.
+  var isStarved: Bool { backOff > ZeroCopyEngine.shortestBackOff }
+
   /// Publishes the claims that came back.
   @usableFromInline
   mutating func finishBatch() {
     if !refill.settle() { wantsFlush = true }
-    if area.isDeviceless {
-      core.counters.copiedBytes = core.counters.bytes
-    } else if let copied = area.copiedBytes {
-      core.counters.copiedBytes = copied
-    }
+    if let copied = area.copiedBytes { core.counters.copiedFragmentBytes = copied }
     if core.hadData { backOff = ZeroCopyEngine.shortestBackOff }
   }
 
@@ -184,7 +222,8 @@ extension ZeroCopyEngine {
     guard wantsFlush || (flushMark != .max && refill.unread >= flushMark) else { return }
     wantsFlush = false
     // Before 6.19 there is no such call; then the NIC's own reading has to do.
-    _ = core.ring.flushRefill(area.id)
+    let unread = refill.unread
+    core.recordFlush(core.ring.flushRefill(area.id), unread: unread)
     core.counters.refillFlushes &+= 1
     if !refill.settle() { core.resumeAt = min(core.resumeAt, core.batch.now &+ backOff) }
   }

@@ -1,0 +1,90 @@
+import FoundationEssentials
+import Glibc
+
+/// A JSON5 file that holds one object: its values, and the lines they stand in.
+package struct JSON5File {
+  /// As errors call it.
+  package let name: String
+  package let values: [String: JSONValue]
+  package let places: KeyLines
+
+  /// Reads and parses a file; `-` is standard input. The kernel calls are `open` and `read`.
+  package init(_ path: String) throws(JSON5Error) {
+    try self.init(
+      text: try JSON5File.text(of: path), name: path == "-" ? "standard input" : path)
+  }
+
+  package init(text: String, name: String) throws(JSON5Error) {
+    let places = KeyLines(text)
+    guard let root = try? JSONValue(json5: text) else {
+      let place = places.mistake.map { ":\($0.line): \($0.text)" } ?? ": some value is malformed"
+      throw JSON5Error("\(name)\(place)", isMalformed: true)
+    }
+    guard case .object(let values) = root else {
+      throw JSON5Error("\(name):1: expected an object { … }, found \(root.shown)")
+    }
+    if let again = places.repeated.first {
+      throw JSON5Error("\(name):\(again.line): \(again.path): given twice in one object")
+    }
+    self.name = name
+    self.values = values
+    self.places = places
+  }
+
+  /// The line (from 1) of a key path such as `length.at`.
+  package func line(_ path: String) -> Int { places.lines[path] ?? 1 }
+
+  /// The whole text of a file, at most 1 MiB; `-` is standard input.
+  package static func text(of path: String) throws(JSON5Error) -> String {
+    let limit = 1 << 20
+    let descriptor = path == "-" ? 0 : unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw JSON5Error(
+        "cannot open \(path): \(errorText(errno))", remedy: "check the path: ls -l \(path)")
+    }
+    defer { if descriptor > 0 { close(descriptor) } }
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 64 << 10)
+    while bytes.count <= limit {
+      let got = unsafe chunk.withUnsafeMutableBytes { buffer in
+        unsafe read(descriptor, buffer.baseAddress, buffer.count)
+      }
+      if got < 0 && errno == EINTR { continue }
+      guard got >= 0 else {
+        throw JSON5Error("cannot read \(path): \(errorText(errno))")
+      }
+      if got == 0 { return String(decoding: bytes, as: UTF8.self) }
+      bytes += chunk[..<got]
+    }
+    throw JSON5Error("\(path): larger than 1 MiB: not a configuration file")
+  }
+}
+
+extension JSONValue {
+  /// Decodes JSON5: comments, trailing commas, unquoted keys, hexadecimal numbers.
+  package init(json5 text: String) throws {
+    let decoder = JSONDecoder()
+    decoder.allowsJSON5 = true
+    self = try decoder.decode(JSONValue.self, from: Data(text.utf8))
+  }
+}
+
+/// A file that cannot be read or is not JSON5.
+package struct JSON5Error: Error, Equatable, Sendable {
+  /// What is wrong and where, `FILE:LINE: …` where a line is known.
+  package let what: String
+  package let remedy: String?
+  /// The text is no JSON5 at all.
+  package let isMalformed: Bool
+
+  init(_ what: String, remedy: String? = nil, isMalformed: Bool = false) {
+    self.what = what
+    self.remedy = remedy
+    self.isMalformed = isMalformed
+  }
+}
+
+/// strerror(3)'s words.
+private func errorText(_ code: Int32) -> String {
+  unsafe String(cString: strerror(code))
+}
