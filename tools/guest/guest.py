@@ -1,5 +1,6 @@
 """One run of a command in the guest, from what it needs to its exit code."""
 
+import contextlib
 import os
 import platform
 import resource
@@ -112,7 +113,8 @@ def new_logs():
     runs = sorted({name.split(".")[0] for name in map(os.path.basename, logs)})
     for path in logs:
         if os.path.basename(path).split(".")[0] in runs[:-KEPT_LOGS]:
-            os.unlink(path)
+            with contextlib.suppress(FileNotFoundError):  # another run tidies up, too
+                os.unlink(path)
     return os.path.join(LOGS, f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
 
 

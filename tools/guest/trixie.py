@@ -69,7 +69,7 @@ Description: what the tree of the guest does without
 # A program of the tree on another distribution: with the libraries that it was built for.
 WRAPPER = """\
 #!/bin/sh
-tree=$(dirname "$(readlink -f "$0")")/..
+tree=${{0%/*}}/..
 exec "$tree/lib64/ld-linux-x86-64.so.2" --argv0 "$0" \\
   --library-path "$tree/usr/lib/x86_64-linux-gnu" "$tree{program}" "$@"
 """

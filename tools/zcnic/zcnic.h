@@ -35,6 +35,8 @@ struct zcnic_rx_stats {
 	u64 bytes;
 	u64 split;		/* headers linear, payload in buffers */
 	u64 nosplit;		/* TCP payload that was not split */
+	u64 split_bytes;	/* payload of the packets that were split */
+	u64 nosplit_bytes;	/* of all others, TCP or not */
 	u64 linear;		/* all of it in the linear part */
 	u64 alloc_fail;		/* refills that left the ring short */
 	u64 drop_no_buffer;	/* no posted buffer for the packet */

@@ -136,6 +136,8 @@ static void zcnic_rx_frame(struct zcnic_rxq *rxq, const struct zcnic_frame *fram
 
 	rxq->stats.split += split;
 	rxq->stats.nosplit += mem->split && frame->tcp && len && !split;
+	/* Payload: of all that was split, and of all that was not, whatever it is. */
+	*(split ? &rxq->stats.split_bytes : &rxq->stats.nosplit_bytes) += len;
 	rxq->stats.linear += linear && len;
 	zcnic_checksum(rxq, skb, frame, corrupt);
 	if (skb_is_gso(frame->skb) && len > skb_shinfo(frame->skb)->gso_size)

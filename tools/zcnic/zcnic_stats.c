@@ -16,6 +16,7 @@ struct zcnic_counter {
 
 static const struct zcnic_counter zcnic_rx_counters[] = {
 	ZCNIC_RX(packets), ZCNIC_RX(bytes), ZCNIC_RX(split), ZCNIC_RX(nosplit), ZCNIC_RX(linear),
+	ZCNIC_RX(split_bytes), ZCNIC_RX(nosplit_bytes),
 	ZCNIC_RX(alloc_fail), ZCNIC_RX(drop_no_buffer), ZCNIC_RX(drop_no_memory),
 	ZCNIC_RX(drop_length), ZCNIC_RX(csum_none), ZCNIC_RX(csum_unnecessary),
 	ZCNIC_RX(csum_bad), ZCNIC_RX(gro_packets), ZCNIC_RX(gro_bytes),
