@@ -1,0 +1,4 @@
+import ErrorLines
+import IngestMain
+
+IngestProgram.main { _ in ErrorLines() }
