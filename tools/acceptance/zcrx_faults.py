@@ -23,23 +23,45 @@ def faulty(knob, value, *arguments, hits):
 def zcrx_faults_unsplit_bytes_in_a_host_area():
     part, moved, struck = faulty("unsplit_nth", 10, hits="fault_unsplit")
     require(moved["nosplit"] > 0, "the NIC counted no unsplit packet")
-    return f"{struck} packets not split and copied by the kernel; {rate(part)}"
+    truth, size = part["counters"]["truth"], part["counters"]["bytes"]
+    require(truth["zeroCopy"] <= size - moved["nosplit_bytes"],
+            f"unsplit bytes count as zero-copy: {truth}, {moved['nosplit_bytes']} unsplit")
+    require(truth["copiedLinear"] > 0, f"no copy was proven: {truth}")
+    return f"{struck} packets not split; {truth}; {rate(part)}"
+
+
+@check
+def zcrx_faults_too_much_copied_is_an_alarm():
+    with Place(queue=3) as place:
+        place.steer(PORT)
+        place.knob("unsplit_nth", 4)
+        with place.receiver("--max-copied", "1%", "-i", "0.5", "--connections", 1) as receiver:
+            place.send("--bytes", SIZE, "--bitrate", "200M")
+            equal(receiver.finish(PATIENCE), 8, "exit code")
+        truth = receiver.counters["truth"]
+        require("left packets" in receiver.end["failure"], receiver.end["failure"])
+        alarms = [e["text"] for e in receiver.events("event") if e["kind"] == "copied"]
+        require(alarms and "more than --max-copied 1%" in alarms[0], f"alarms: {alarms}")
+        require(truth["zeroCopy"] > 0 and truth["copiedLinear"] > 0, truth)
+        return alarms[0][:100]
 
 
 @check
 def zcrx_faults_unsplit_bytes_in_a_dmabuf_area():
     with Place(queue=3) as place:
         place.steer(PORT)
+        place.knob("unsplit_nth", 50)
         with place.receiver("--memory", "udmabuf", "--parse", "wire", "--checksum",
-                            "crc32c:verify", "--connections", 1) as receiver:
-            place.knob("unsplit_once", 1)
-            place.send("--bytes", SIZE, expect=None)
-            code = receiver.finish(PATIENCE)
-        end = receiver.end
-        equal(end["receive"]["counters"]["unsplit"], 1, "connections ended for unsplit bytes")
-        equal(code, 4, "exit code")
-        require("split" in end["failure"], end["failure"])
-        return end["failure"][:100]
+                            "crc32c:verify", "--connections", 2) as receiver:
+            done = place.send("--bytes", SIZE, "--streams", 2)
+            equal(receiver.finish(PATIENCE), 0, "exit code")
+        counters = receiver.counters
+        equal(counters["records"], done["end"]["send"]["counters"]["records"], "records")
+        struck = place.counters()["fault_unsplit"]
+        require(struck > 0 and counters["salvages"] > 0, f"{struck} struck, none salvaged")
+        equal(counters["unsplit"], 0, "connections ended for unsplit bytes")
+        equal(counters["truth"]["copiedReceive"], counters["salvagedBytes"], "copied")
+        return f"{struck} packets not split, {counters['salvagedBytes']} bytes taken beside them"
 
 
 @check

@@ -181,7 +181,7 @@ def zcrx_the_tests_of_memory():
     with Place(queue=3) as place:
         reserve(64)
         try:
-            return verdict(suite(place, "MemoryTests"))
+            return verdict(suite(place, "MemoryTests|PressurePropertyTests"))
         finally:
             reserve(0)
 
