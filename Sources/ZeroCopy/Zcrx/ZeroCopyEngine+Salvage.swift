@@ -15,6 +15,8 @@ struct SalvageReserve {
 
   /// As many as are kept; each holds what one receive brings.
   static let wanted = 4
+  /// How long stages may hold all of them while a receive needs one, in nanoseconds.
+  static let patience: UInt64 = 10_000_000_000
 
   /// The buffers behind `layout`, of which there are `count`.
   init(behind layout: AreaLayout, count: Int) {
@@ -23,6 +25,9 @@ struct SalvageReserve {
     start = UInt64(layout.byteCount)
     free = (1 << UInt64(self.count)) - 1
   }
+
+  /// Whether there is one at all, and stages hold every one.
+  var isExhausted: Bool { count > 0 && free == 0 }
 
   /// The offset of a free one.
   mutating func take() -> UInt64? {
@@ -47,14 +52,18 @@ extension ZeroCopyEngine {
   /// packets that lie wholly in readable memory, up to the next one that the NIC placed. False
   /// where there is nothing of the kind, or no buffer for it.
   ///
-  /// An area that takes copies is first given time to get buffers back.
+  /// An area that takes copies is first given time to get buffers back. Where stages hold all of
+  /// the reserve, the receive waits until they give one back.
   ///
   /// - Cost: one recv(2); the bytes are copied.
   @inlinable @inline(never)
   mutating func salvage<S: Stage & ~Copyable>(
     _ slot: UInt32, result: Int32, _ stage: inout S
   ) -> Bool {
-    guard let (offset, length) = receiveReserved(slot, result) else { return false }
+    guard let (offset, length) = receiveReserved(slot, result) else {
+      return waitForReserve(slot, result)
+    }
+    reserveEmptySince = 0
     let verdict = stage.take(
       Lease(offset: offset, length: length, connection: slot), in: &core.batch)
     if let released = verdict.take() {
@@ -89,5 +98,19 @@ extension ZeroCopyEngine {
     core.counters.leases &+= 1
     core.table[slot].bytes &+= bytes
     return (offset, UInt32(result))
+  }
+
+  /// Nothing else takes what a dmabuf cannot. But a stage may hold the reserve for what is still to
+  /// come, such as the rest of a record: that is not waited for without end.
+  @usableFromInline
+  mutating func waitForReserve(_ slot: UInt32, _ result: Int32) -> Bool {
+    guard result == -ENOMEM, core.table[slot].state.isWanted, !area.takesCopies,
+      reserve.isExhausted
+    else { return false }
+    if reserveEmptySince == 0 { reserveEmptySince = core.batch.now }
+    guard core.batch.now &- reserveEmptySince < SalvageReserve.patience else { return false }
+    waitsForReserve = true
+    pauseForBuffers(slot)
+    return true
   }
 }

@@ -20,6 +20,9 @@ public struct ZeroCopyEngine: ReceiveEngine, ~Copyable {
   @usableFromInline let longestCopy: UInt32
   @usableFromInline var reserve: SalvageReserve
   @usableFromInline let reserveStart: UInt64
+  /// Whether a paused receive needs a buffer of the reserve, and since when there has been none.
+  @usableFromInline var waitsForReserve = false
+  @usableFromInline var reserveEmptySince: UInt64 = 0
   /// Claims that came back when receives were last paused, and the wait until they are tried again.
   private var returnedAtPause: UInt64 = 0
   private var backOff = ZeroCopyEngine.shortestBackOff
@@ -196,8 +199,20 @@ extension ZeroCopyEngine {
   /// A receive that found no buffer to copy into goes on when a quarter of the area came back, or
   /// after a while: where the rest is, in the NIC or in other sockets, only the kernel knows.
   public mutating func mayResume() -> Bool {
+    if waitsForReserve && !reserve.isExhausted {
+      waitsForReserve = false
+      return true
+    }
     let back = refill.view.returned &- returnedAtPause
     return back >= UInt64(max(1, layout.bufferCount / 4)) || core.batch.now >= core.resumeAt
+  }
+
+  /// Has a receive wait until buffers came back, or a while.
+  mutating func pauseForBuffers(_ slot: UInt32) {
+    core.pause(slot)
+    returnedAtPause = refill.view.returned
+    core.resumeAt = core.batch.now &+ backOff
+    backOff = min(backOff &* 2, ZeroCopyEngine.longestBackOff)
   }
 
   /// Whether waiting for buffers has brought none: they lie in sockets, behind what needs one.
@@ -250,10 +265,7 @@ extension ZeroCopyEngine {
       return nil
     // One that is to end needs no buffers any more, though its socket is not empty.
     case ENOMEM where area.takesCopies && core.table[slot].state.isWanted:
-      core.pause(slot)
-      returnedAtPause = refill.view.returned
-      core.resumeAt = core.batch.now &+ backOff
-      backOff = min(backOff &* 2, ZeroCopyEngine.longestBackOff)
+      pauseForBuffers(slot)
       wantsFlush = true
       return nil
     case ENOMEM:
