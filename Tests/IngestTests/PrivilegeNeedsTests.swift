@@ -10,6 +10,7 @@ import Testing
     var configuration = ReceiveConfiguration()
     configuration.sink = sink
     configuration.stages = stages
+    configuration.recordEvents = 0
     return try PrivilegeNeeds(configuration, nil)
   }
 
@@ -39,6 +40,15 @@ import Testing
     let both = try needs("tee:file:/tmp|forward:192.0.2.1:80").permissions
     #expect(both.writable == ["/tmp"] && both.ports == [80])
     #expect(both.calls == [.files, .connections])
+  }
+
+  @Test func whatIsRecordedIsLeftInTheTemporaryFolder() throws {
+    var configuration = ReceiveConfiguration()
+    let permissions = try PrivilegeNeeds(configuration, nil).permissions
+    #expect(permissions.writable == [FlightFolder.directory] && permissions.calls == .files)
+    // A file that is open already needs nothing.
+    configuration.record = "/tmp/recording"
+    #expect(try PrivilegeNeeds(configuration, nil).permissions.calls.isEmpty)
   }
 
   @Test func stagesMayStartThreads() throws {
