@@ -9,8 +9,20 @@ struct FileTemplate: Sendable {
 
   private enum Part: Sendable, Equatable {
     case text(String)
-    case serial, address, port, thread, sequence
+    case serial, address, port, thread, sequence, start
   }
+
+  /// When this process first made a template (UTC, to the second): what is started again, by hand
+  /// or by a supervisor, numbers its connections from 1 again.
+  private static let start: String = {
+    var now = unsafe time(nil)
+    var parts = tm()
+    unsafe gmtime_r(&now, &parts)
+    return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { buffer in
+      unsafe strftime(buffer.baseAddress!, buffer.count, "%Y%m%dT%H%M%SZ", &parts)
+      return unsafe String(cString: buffer.baseAddress!)
+    }
+  }()
 
   /// Checks a path against what is there: control plane, before the first connection.
   ///
@@ -51,6 +63,7 @@ struct FileTemplate: Sendable {
       case .address: path += FileTemplate.text(of: connection.peer)
       case .port: path += String(connection.peer.raw.port)
       case .thread: path += String(thread)
+      case .start: path += FileTemplate.start
       case .sequence:
         // Six digits, so that names sort as the files follow each other.
         let digits = String(sequence)
@@ -80,11 +93,12 @@ struct FileTemplate: Sendable {
       case "p": part = .port
       case "t": part = .thread
       case "n": part = .sequence
+      case "s": part = .start
       default:
         throw SinkError(
           .usage, "%\(character) in \(path) means nothing",
           remedy: "use %c (connection), %a (peer address), %p (peer port), %t (thread), "
-            + "%n (file) or %%")
+            + "%n (file), %s (start of the run) or %%")
       }
       if !text.isEmpty { parts.append(.text(text)) }
       text = ""

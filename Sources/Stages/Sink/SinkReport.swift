@@ -98,7 +98,8 @@ public struct SinkFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case EIO:
       return "the disk failed: see `dmesg`; what is not counted as safe has to be sent again"
     case EEXIST:
-      return "files are not overwritten: remove it, give another PATH, or add overwrite=yes"
+      return "files are not overwritten: remove it, give a PATH with %s (start of the run), or add "
+        + "overwrite=yes"
     case EMFILE, ENFILE:
       return "too many open files: raise the limit with `ulimit -n`, or use layout=one"
     case EACCES, EPERM, EROFS:

@@ -129,7 +129,8 @@ public struct StageHelp: Equatable, Sendable, Encodable {
       [
         Option(
           "PATH",
-          "a directory, or a name with %c (connection), %a %p (peer), %t (thread), %n (file), %%"),
+          "a directory, or a name with %c (connection), %a %p (peer), %t (thread), %n (file), "
+            + "%s (start of the run), %%"),
         Option("layout=each|one", "a file for each connection (each), or one for all"),
         bytes,
         Option("overwrite=no|yes", "whether files that are there are replaced (no)"),
