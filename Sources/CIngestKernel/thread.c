@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -80,14 +81,17 @@ int ik_signal_descriptor(void) {
   return descriptor < 0 ? -errno : descriptor;
 }
 
-int ik_signal_wait(int descriptor, int timeout_ms) {
+int ik_signal_wait(int descriptor, int timeout_ms, bool *was_sent) {
   struct pollfd poller = {.fd = descriptor, .events = POLLIN};
   int ready = poll(&poller, 1, timeout_ms);
   if (ready < 0) return errno == EINTR ? 0 : -errno;
   if (ready == 0) return 0;
   struct signalfd_siginfo info;
   ssize_t got = read(descriptor, &info, sizeof info);
-  return got == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+  if (got != (ssize_t)sizeof info) return 0;
+  // signal(7), sigaction(2): what a process sent has a code of zero or less.
+  *was_sent = info.ssi_code <= 0;
+  return (int)info.ssi_signo;
 }
 
 int ik_event_descriptor(void) {

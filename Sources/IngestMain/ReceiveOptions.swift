@@ -129,6 +129,15 @@ struct ReceiveOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "When the interface goes away, wait this long for it and start anew; each start is a run.",
+      valueName: "1m"))
+  var rebind: String?
+  /// Where the process that starts anew listens.
+  @Option(help: .hidden)
+  var supervisor: Int32?
+
+  @Option(
+    help: ArgumentHelp(
       "drop: once set up, keep no right but what the chain needs. keep: change nothing.",
       valueName: "drop|keep"))
   var privileges: String?
@@ -214,6 +223,7 @@ struct ReceiveOptions: ParsableArguments {
       Override("--max-connections", "maxConnections", maxConnections),
       Override("--socket-buffer", "socketBuffer", socketBuffer),
       Override("--peer-timeout", "peerTimeout", peerTimeout),
+      Override("--rebind", "rebind", rebind),
       Override("--privileges", "privileges", privileges),
       Override("--user", "user", user),
       Override("--time", "time", time),

@@ -19,9 +19,14 @@ final class ReceiveSession {
   private var wasTooMuch = false
   private var stalls: StallWatch
   private var machine = MachineWatch()
+  /// The socket of who starts receivers anew.
+  private let supervisor: Int32?
 
-  init(_ configuration: ReceiveConfiguration, _ options: OutputOptions, object: [String: JSONValue])
-  {
+  init(
+    _ configuration: ReceiveConfiguration, _ options: OutputOptions,
+    object: [String: JSONValue], supervisor: Int32? = nil
+  ) {
+    self.supervisor = supervisor
     self.configuration = configuration
     reporter = Reporter(
       options, command: RunCommand.name, configuration: .object(object),
@@ -43,6 +48,7 @@ final class ReceiveSession {
       let receiver = try IngestProgram.receiver(configuration)
       try receiver.start { reporter.talk($0) }
       receiver.survivesCrashes()
+      if let supervisor { SupervisorWord.listening.send(to: supervisor) }
       announce(receiver, shortage)
       follow(receiver, signals)
       return try end(receiver)
@@ -74,7 +80,9 @@ final class ReceiveSession {
         for news in receiver.nicNews() {
           receiver.note(news.kind == .drift ? .drift : .link, news.text)
           reporter.happened(news)
+          if news.kind == .removed, let supervisor { SupervisorWord.lost.send(to: supervisor) }
         }
+        if stops == 0, let supervisor, SupervisorWord.isOrphaned(supervisor) { stop(receiver) }
         for sentence in stalls.look(receiver.loads(), now: now) {
           receiver.note(.stall, sentence)
           reporter.stalled(sentence)

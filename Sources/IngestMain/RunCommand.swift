@@ -63,7 +63,16 @@ struct RunCommand: ParsableCommand {
       Output.data.line(try JSONText.encode(object, pretty: true))
       return
     }
-    let session = ReceiveSession(configuration, output, object: object)
+    if configuration.rebind > 0, receive.supervisor == nil, let ifname = configuration.ifname {
+      let rebinding = Rebinding(
+        ifname, patience: configuration.rebind,
+        arguments: Array(CommandLine.arguments.dropFirst()))
+      let code = try rebinding.run()
+      if code != 0 { throw ExitCode(code) }
+      return
+    }
+    let session = ReceiveSession(
+      configuration, output, object: object, supervisor: receive.supervisor)
     let code = try session.run()
     if code != 0 { throw ExitCode(code) }
   }

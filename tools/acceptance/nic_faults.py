@@ -9,6 +9,7 @@ from faults_machine import notes, odd
 from harness import BIN, Scratch, check, equal, require
 from nic_doctor import attached, sysctl
 from nic_transaction import Nic
+from rebinding import starts
 from zcrx_life import ENDLESS_SENDER
 from zcrx_port import MIB, PATIENCE, PORT, Place, wait_until
 
@@ -112,10 +113,29 @@ def nic_faults_other_tools_change_rings_and_queues():
         return f"{said}"[:200]
 
 
+DRIVER = "/sys/bus/platform/drivers/zcnic"
+
+
+def unbind():
+    """Takes the device from its driver; its name."""
+    device = sorted(one for one in os.listdir(DRIVER) if one.startswith("zcnic."))[0]
+    with open(f"{DRIVER}/unbind", "w") as file:
+        file.write(device)
+    return device
+
+
+def bind(place, device):
+    """Gives it back, and sets its port up in the receiver's namespace as it was."""
+    with open(f"{DRIVER}/bind", "w") as file:
+        file.write(device)
+    subprocess.run(["ip", "link", "set", place.DEVICE, "netns", place.RX], check=True)
+    place.call_inside("ip", "address", "add", f"{place.RX_ADDRESS}/24", "dev", place.DEVICE)
+    place.call_inside("ip", "link", "set", place.DEVICE, "up")
+
+
 @check
 def nic_faults_the_device_goes_under_load():
     """Unbound from its driver: told by name, orderly, and a later start works."""
-    driver = "/sys/bus/platform/drivers/zcnic"
     with Nic() as place:
         with place.receiver("--parse", "raw", "--connections", 2, queue=6,
                             nic="apply") as receiver:
@@ -123,22 +143,15 @@ def nic_faults_the_device_goes_under_load():
                 place.TX, [sys.executable, "-c", ENDLESS_SENDER, place.RX_ADDRESS, PORT])
             try:
                 wait_until(lambda: place.queue_counters([6])["split"] > 100, 60, "traffic")
-                device = sorted(one for one in os.listdir(driver) if one.startswith("zcnic."))[0]
                 began = time.monotonic()
-                with open(f"{driver}/unbind", "w") as file:
-                    file.write(device)
+                device = unbind()
                 unbound = time.monotonic() - began
                 code = receiver.finish(PATIENCE)
                 took = time.monotonic() - began
             finally:
                 sender.kill()
                 sender.wait()
-                with open(f"{driver}/bind", "w") as file:
-                    file.write(device)
-                subprocess.run(["ip", "link", "set", place.DEVICE, "netns", place.RX], check=True)
-                place.call_inside("ip", "address", "add", f"{place.RX_ADDRESS}/24", "dev",
-                                  place.DEVICE)
-                place.call_inside("ip", "link", "set", place.DEVICE, "up")
+                bind(place, device)
         require(f"interface {place.DEVICE} is gone" in receiver.end["failure"],
                 receiver.end["failure"])
         equal(code, 1, "exit code")
@@ -147,6 +160,31 @@ def nic_faults_the_device_goes_under_load():
             place.send("--bytes", 16 * MIB)
             equal(again.finish(PATIENCE), 0, "exit code of the next run")
         return f"unbound in {unbound:.1f} s, ended after {took:.1f} s: {receiver.end['failure']}"
+
+
+@check
+def nic_faults_a_lost_queue_is_bound_anew():
+    """Though the receiver had given up the right to: by a new one, when the device is back."""
+    with Nic() as place:
+        before = place.snapshot()
+        with place.receiver(*VERIFIED, "--rebind", "2m", queue=6, nic="apply") as receiver:
+            place.send("--bytes", 4 * MIB)
+            device = unbind()
+            try:
+                waits = lambda: [line for line in receiver.text if "waiting up to" in line]
+                wait_until(waits, PATIENCE, "word of the wait")
+            finally:
+                bind(place, device)
+            wait_until(lambda: len(starts(receiver)) == 2, PATIENCE, "a second start")
+            place.send("--bytes", 16 * MIB)
+            equal(receiver.stop(PATIENCE), 0, "exit code")
+        first, *_, second = receiver.events("end")
+        require(f"interface {place.DEVICE} is gone" in first["failure"], first["failure"])
+        counters = second["receive"]["counters"]
+        equal((counters["copiedBytes"], counters["faults"]), (0, 0), "copied bytes, faults")
+        require(counters["bytes"] >= 16 * MIB, f"{counters['bytes']} bytes")
+        place.same(before, "after the run")
+        return waits()[0]
 
 
 @check

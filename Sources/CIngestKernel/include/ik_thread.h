@@ -1,5 +1,6 @@
 // Threads and signals: GNU-only calls that Swift's Glibc module does not show.
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 #pragma clang assume_nonnull begin
@@ -23,7 +24,8 @@ int ik_thread_join(uint64_t thread);
 // it starts later. SIGPIPE is ignored: writers see EPIPE. Returns a negative errno on failure.
 int ik_signal_descriptor(void);
 // The signal number waiting in the descriptor, 0 when timeout_ms passed, or a negative errno.
-int ik_signal_wait(int descriptor, int timeout_ms);
+// Sets *was_sent to whether a process sent it, and not a terminal to all that run there.
+int ik_signal_wait(int descriptor, int timeout_ms, bool *was_sent);
 
 int ik_event_descriptor(void);
 void ik_event_signal(int descriptor);

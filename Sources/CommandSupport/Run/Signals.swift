@@ -8,6 +8,12 @@ package import Ingest
 package struct Signals: ~Copyable {
   package enum Signal: Sendable { case stop, dump }
 
+  /// A signal by number, and whether a process sent it to this one alone.
+  package struct Arrival {
+    package var number: Int32
+    package var wasSent: Bool
+  }
+
   private let descriptor: Int32
 
   /// The kernel calls are `rt_sigprocmask` and `signalfd`.
@@ -23,12 +29,19 @@ package struct Signals: ~Copyable {
 
   /// The next signal, or nil when `seconds` have passed without one.
   package func wait(seconds: Double) -> Signal? {
-    let milliseconds = Int32((max(0, min(seconds, 60)) * 1000).rounded(.up))
-    switch ik_signal_wait(descriptor, milliseconds) {
-    case SIGINT, SIGTERM: return .stop
-    case SIGUSR1: return .dump
-    default: return nil
+    switch arrival(seconds: seconds)?.number {
+    case SIGINT, SIGTERM: .stop
+    case SIGUSR1: .dump
+    default: nil
     }
+  }
+
+  /// The same for who hands signals on.
+  package func arrival(seconds: Double) -> Arrival? {
+    let milliseconds = Int32((max(0, min(seconds, 60)) * 1000).rounded(.up))
+    var wasSent = false
+    let number = unsafe ik_signal_wait(descriptor, milliseconds, &wasSent)
+    return number > 0 ? Arrival(number: number, wasSent: wasSent) : nil
   }
 }
 

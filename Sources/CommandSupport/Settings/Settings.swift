@@ -47,6 +47,7 @@ extension Setting<ReceiveConfiguration> {
       .count("maxConnections", \.maxConnections, in: 1...1_048_576),
       .size("socketBuffer", \.socketBuffer, in: 0...(1 << 30)),
       .seconds("peerTimeout", \.peerTimeout),
+      .seconds("rebind", \.rebind),
       .seconds("time", \.time),
       .size("bytes", \.bytes, in: 0...UInt64.max),
       .count("connections", \.connections, in: 0...UInt64.max),

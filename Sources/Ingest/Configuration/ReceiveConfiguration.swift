@@ -65,6 +65,9 @@ public struct ReceiveConfiguration: Codable, Sendable, Equatable {
   public var privileges: PrivilegeHandling = .keep
   /// Who the process becomes then, as `NAME|NUMBER[:GROUP]`; nil is who suits the sink.
   public var user: String?
+  /// Seconds that `ingest run` waits for its interface when that went away, to bind its queues
+  /// anew; 0 ends. A ``Receiver`` of your own ends, and can be made again.
+  public var rebind: Double = 0
   /// Stop after this many seconds, received bytes or ended connections; 0 goes on until stopped.
   public var time: Double = 0
   public var bytes: UInt64 = 0

@@ -23,6 +23,9 @@ extension ReceiveConfiguration {
       peerTimeout == 0 || peerTimeout >= 1 && peerTimeout <= 43200,
       "--peer-timeout takes 1s to 12h, or 0 for never")
     try ReceiveConfiguration.require(
+      rebind == 0 || rebind >= 1 && rebind <= 86400 && ifname != nil,
+      "--rebind takes 1s to 24h, and goes with --ifname")
+    try ReceiveConfiguration.require(
       refill >= 0 && refill <= 32768, "--refill takes 1 to 32768 entries")
     try ReceiveConfiguration.require(
       completions >= 0 && completions <= 65536, "--completions takes 1 to 65536 entries")

@@ -4,13 +4,20 @@ package import Glibc
 package enum ChildProcess {
   /// A process in a session of its own, which a terminal's ^C does not reach; a negative errno
   /// where there is none. Of the open descriptors it gets those in `keeping`.
-  package static func spawn(_ path: String, _ words: [String], keeping: [Int32]) -> pid_t {
+  ///
+  /// - Parameter inPlace: instead it takes this one's place before the user: the same session and
+  ///   standard descriptors.
+  package static func spawn(
+    _ path: String, _ words: [String], keeping: [Int32], inPlace: Bool = false
+  ) -> pid_t {
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-    unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-    // Records may go to standard output.
-    unsafe posix_spawn_file_actions_adddup2(&actions, 2, 1)
+    if !inPlace {
+      unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+      // Records may go to standard output.
+      unsafe posix_spawn_file_actions_adddup2(&actions, 2, 1)
+    }
     for descriptor in keeping {
       // Onto itself: it then stays open.
       unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, descriptor)
@@ -22,7 +29,7 @@ package enum ChildProcess {
     unsafe sigemptyset(&none)
     unsafe posix_spawnattr_setsigmask(&attributes, &none)
     // POSIX_SPAWN_SETSID, which spawn.h has for _GNU_SOURCE only.
-    let flags = POSIX_SPAWN_SETSIGMASK | 0x80
+    let flags = POSIX_SPAWN_SETSIGMASK | (inPlace ? 0 : 0x80)
     unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
     var vector = unsafe words.map { unsafe strdup($0) } + [nil]
     defer { unsafe vector.forEach { unsafe free($0) } }
