@@ -2,9 +2,9 @@
 public struct FileSinkOptions: Equatable, Sendable {
   /// `each`: a directory that exists, or a template with `%c` (the connection's serial number),
   /// `%a` and `%p` (the peer's address and port), `%t` (the receiving thread), `%s` (when the run
-  /// started, as 20261129T132401Z); `%%` is a percent sign. `one`: a file, with `%t` where there are
-  /// several threads. With rotation `%n` is the number of the file, from 000001 on; a directory's
-  /// files have it at the end of their names.
+  /// started, as 20261129T132401Z); `%%` is a percent sign. `one`: a file, with `%t` where there
+  /// are several threads. With rotation `%n` is the number of the file, from 000001 on; a
+  /// directory's files have it at the end of their names.
   public var path: String
   public var layout: Layout = .each
   public var bytes: SinkBytes = .all
