@@ -79,7 +79,7 @@ public struct FlightReplay: Sendable {
     var configuration = ReceiveConfiguration()
     (configuration.parse, configuration.checksum) = (chain.parse, chain.checksum)
     (configuration.stages, configuration.stageTimeout) = (chain.stages, chain.stageTimeout)
-    configuration.place = chain.place
+    (configuration.place, configuration.maxRecord) = (chain.place, chain.maxRecord)
     configuration.engine = shape.engine == .copy ? .copy : .nodev
     configuration.area = shape.layout.byteCount
     configuration.buffer = Int(shape.layout.bufferSize)
@@ -99,7 +99,8 @@ extension Receiver {
     let chain: ChainSpecification
     do throws(SpecificationError) {
       chain = try ChainSpecification(
-        parse: configuration.parse, checksum: configuration.checksum, sink: configuration.sink)
+        parse: configuration.parse, checksum: configuration.checksum, sink: configuration.sink,
+        recordBound: configuration.maxRecord == 0 ? nil : configuration.maxRecord)
     } catch {
       throw IngestError(.usage, error.description, remedy: error.remedy)
     }

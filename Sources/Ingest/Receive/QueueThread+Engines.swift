@@ -105,6 +105,7 @@ extension QueueThread {
     options.waitBatch = configuration.latency ? 1 : UInt32(configuration.waitBatch)
     options.minimumWait = configuration.latency ? 0 : UInt32(configuration.minWait)
     options.maxConnections = configuration.maxConnections
+    options.peers = peers
     options.holdLimit = QueueThread.holdLimit
     if body.answersElsewhere {
       // What is handed to another thread, or gathered for plugins, may be back within the same

@@ -61,6 +61,8 @@ final class QueueThread: Sendable {
   let exchange: SocketExchange?
   /// What the thread gives up before it accepts; nil keeps everything.
   let gate: PrivilegeGate?
+  /// Who may connect, and how much of them is taken.
+  let peers: PeerGate?
   /// Where it records what it does, and the kernel whose deeds it does again.
   let recording: FlightRecording?
   let replay: ReplayKernel?
@@ -101,8 +103,8 @@ final class QueueThread: Sendable {
   init(
     index: Int, cpu: Int32, configuration: ReceiveConfiguration, listener: Int32,
     control: EngineControl, body: Body, plan: EnginePlan, shares: QueueShares,
-    exchange: SocketExchange?, gate: PrivilegeGate?, recording: FlightRecording? = nil,
-    replay: ReplayKernel? = nil
+    exchange: SocketExchange?, gate: PrivilegeGate?, peers: PeerGate? = nil,
+    recording: FlightRecording? = nil, replay: ReplayKernel? = nil
   ) {
     self.index = index
     self.cpu = cpu
@@ -114,6 +116,7 @@ final class QueueThread: Sendable {
     self.shares = shares
     self.exchange = exchange
     self.gate = gate
+    self.peers = peers
     self.recording = recording
     self.replay = replay
     consumer = Mutex(events.takeConsumer())

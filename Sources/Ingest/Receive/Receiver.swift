@@ -137,6 +137,7 @@ public final class Receiver: Sendable {
     var limits = EngineControl.Limits()
     limits.bytes = configuration.bytes
     limits.connections = configuration.connections
+    limits.openConnections = configuration.maxConnections
     if configuration.time > 0 {
       limits.deadline = ik_clock_ns() + UInt64(configuration.time * 1e9)
     }
@@ -147,11 +148,12 @@ public final class Receiver: Sendable {
     let shares = QueueShares()
     defer { shares.clear() }
     let exchange = makeExchange()
+    let peers = try configuration.peerGate()
     let made = cpus.indices.map { index in
       QueueThread(
         index: index, cpu: cpus[index], configuration: configuration,
         listener: descriptors[index], control: shared, body: body, plan: plan, shares: shares,
-        exchange: exchange, gate: gate, recording: recording)
+        exchange: exchange, gate: gate, peers: peers, recording: recording)
     }
     var failure: IngestError?
     for thread in made where failure == nil { failure = thread.start(tell: tell) }

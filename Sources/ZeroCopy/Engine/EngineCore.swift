@@ -225,7 +225,7 @@ extension EngineCore {
         table[slot].drainTarget = table[slot].bytes &+ unread
         // Ends a receive that waits for more.
         if unread == 0 { endDrained(slot) }
-      case .free, .refused, .draining, .ending, .cut:
+      case .free, .refused, .draining, .ending, .cut, .limited:
         break
       }
     }
@@ -238,7 +238,7 @@ extension EngineCore {
     for slot in 0..<UInt32(table.capacity) {
       switch table[slot].state {
       case .draining, .ending: cut(slot)
-      case .free, .receiving, .paused, .refused, .cut: break
+      case .free, .receiving, .paused, .refused, .cut, .limited: break
       }
     }
     // A receive that waits for buffers has no completion to end with, unless it is tried again.
