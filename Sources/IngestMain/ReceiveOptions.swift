@@ -6,13 +6,15 @@ import Ingest
 struct ReceiveOptions: ParsableArguments {
   @Option(
     name: [.customShort("B", allowingJoined: true), .long],
-    help: "Listen on this address or host name only.")
+    help: ArgumentHelp(
+      "Listen on this address or host name (those of --ifname, else all; :: is all).",
+      valueName: "address"))
   var listen: String?
   @Option(
     name: [.customShort("p", allowingJoined: true), .long],
     help: ArgumentHelp("Listen on this port (5301 if not given; 0 lets the kernel choose)."))
   var port: String?
-  @Option(help: "Accept only what arrives on this interface.")
+  @Option(help: ArgumentHelp("Accept only what arrives on this interface.", valueName: "eth1"))
   var ifname: String?
   @Option(
     name: [.customLong("queue"), .customLong("queues")],

@@ -80,6 +80,31 @@ import ZeroCopy
     #expect(result.stage.ends == [.finished, .finished, .finished])
   }
 
+  /// An engine accepts on each of its sockets, and closes them all.
+  @Test(arguments: EngineSetup.Kind.each)
+  func everyListenerIsServed(kind: EngineSetup.Kind) throws {
+    var setup = EngineSetup(kind)
+    var places: [ik_endpoint] = []
+    for family in [AF_INET, AF_INET6, AF_INET] {
+      var at = loopback(family)
+      let listener = unsafe ik_listen(&at, 128, 0, 0, nil)
+      try #require(listener >= 0)
+      _ = unsafe ik_endpoint_of(listener, 0, &at)
+      places.append(at)
+      setup.options.moreListeners.append(listener)
+    }
+    let run = try EngineRun(setup, connections: 8)
+    for place in [run.endpoint] + places {
+      for _ in 0..<2 {
+        let client = LoopbackClient(to: place)
+        #expect(client.send(pattern(0..<1000)))
+      }
+    }
+    let result = try run.finish()
+    #expect(result.stage.bytes == 8000)
+    #expect(result.stage.ends == Array(repeating: .finished, count: 8))
+  }
+
   /// Not a byte more and not one less, wherever the limit falls within buffers and completions.
   @Test(
     arguments: EngineSetup.Kind.each,

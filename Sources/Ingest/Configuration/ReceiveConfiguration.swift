@@ -3,10 +3,12 @@
 public struct ReceiveConfiguration: Codable, Sendable, Equatable {
   /// Where leases come from. `auto` takes the best that works here and says why not the better.
   public var engine: EngineKind = .auto
-  /// Address or host name to listen on; nil listens on every address, IPv6 and IPv4.
+  /// Address or host name to listen on; nil is every address of `ifname`, and without that every
+  /// address of this machine, IPv6 and IPv4.
   public var listen: String?
   public var port: UInt16 = ReceiveConfiguration.defaultPort
-  /// Only accept connections that arrive on this interface (SO_BINDTODEVICE).
+  /// Only accept connections that arrive on this interface (SO_BINDTODEVICE), and where `listen`
+  /// says nothing else, for its own addresses.
   public var ifname: String?
   /// Receive queues of `ifname` to bind for zero-copy, with a ring and a thread each.
   public var queues: [Int] = []

@@ -114,7 +114,7 @@ extension Receiver {
     let cpu = try Placement.cpus([], threads: 1, flag: "--cpu")[0]
     let thread = QueueThread(
       index: 0, cpu: cpu, configuration: configuration,
-      listener: socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0), control: control, body: body,
+      listeners: [socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)], control: control, body: body,
       plan: plan, shares: QueueShares(), exchange: nil, gate: nil, recording: recording,
       replay: kernel)
     var faults: [Fault] = []

@@ -17,8 +17,8 @@ extension EngineCore {
 
   /// A connection was accepted, or accepting ended.
   @usableFromInline
-  mutating func acceptCompleted(result: Int32, flags: UInt32) -> Admission {
-    if flags & UInt32(IK_CQE_F_MORE) == 0 && accepting == .armed { accepting = .wanted }
+  mutating func acceptCompleted(_ listener: UInt32, result: Int32, flags: UInt32) -> Admission {
+    if flags & UInt32(IK_CQE_F_MORE) == 0 { acceptEnded(listener) }
     guard result >= 0 else {
       switch -result {
       case EMFILE, ENFILE, ENOBUFS, ENOMEM:

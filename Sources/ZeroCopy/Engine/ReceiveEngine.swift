@@ -84,7 +84,7 @@ extension ReceiveEngine where Self: ~Copyable {
   ) {
     switch OperationTag.Kind(rawValue: tag.kindByte) {
     case .accept:
-      admit(core.acceptCompleted(result: result, flags: flags), &stage)
+      admit(core.acceptCompleted(tag.index, result: result, flags: flags), &stage)
     case .stage:
       stage.completed(tag.index, result: result, flags: flags, in: &core.batch)
     case .wake:
