@@ -143,7 +143,7 @@ def a_peer_has_so_many_bytes():
     last = len(os.sched_getaffinity(0)) - 1
     for place in ((), ("--threads", 2), ("--place", f"sink=cpu{last}")):
         with Scratch() as folder:
-            with Receiver("--sink", f"file:{folder}", "--max-bytes-per-peer", limit,
+            with Receiver("--sink", f"file:{folder}/%t-%c", "--max-bytes-per-peer", limit,
                           *place) as receiver:
                 steady = dial(receiver.port, "127.0.0.2")
                 steady.sendall(piece)
@@ -171,7 +171,8 @@ def a_peer_has_so_many_bytes():
             for one in receiver.closed():
                 address = one["peer"].rsplit(":", 1)[0]
                 by_peer[address] = by_peer.get(address, 0) + one["bytes"]
-                with open(f"{folder}/connection-{one['id']}", "rb") as file:
+                [name] = [n for n in os.listdir(folder) if n.endswith(f"-{one['id']}")]
+                with open(f"{folder}/{name}", "rb") as file:
                     content = file.read()
                 equal(len(content), one["bytes"], "size of a file")
                 require(content == (piece * 4)[:len(content)], "other bytes than were sent")
