@@ -63,8 +63,10 @@ let package = Package(
       name: "CSeccomp", path: "Sources/CSeccomp", pkgConfig: "libseccomp",
       providers: [.apt(["libseccomp-dev"])]),
 
+    // Which files may be relied on: those that no other user can change.
+    .target(name: "Trust", dependencies: ["CIngestKernel"], swiftSettings: strict),
     // JSON5 files as people write them, with the lines for errors.
-    .target(name: "JSON5", swiftSettings: strict),
+    .target(name: "JSON5", dependencies: ["Trust"], swiftSettings: strict),
     // Rings, leases and area arithmetic: memory only, no system call.
     .target(name: "RingCore", dependencies: ["CIngestKernel"], swiftSettings: strict),
     // The record format that ingest-send writes and ingest verifies.
@@ -80,7 +82,9 @@ let package = Package(
     // parse, checksum and sink.
     .target(
       name: "Stages",
-      dependencies: ["JSON5", "RingCore", "Wire", "CIngestKernel", "CIngestShm", "CIngestStage"],
+      dependencies: [
+        "JSON5", "RingCore", "Trust", "Wire", "CIngestKernel", "CIngestShm", "CIngestStage",
+      ],
       swiftSettings: strict),
     // For a process that consumes what `ingest --sink shm:PATH` received.
     .target(name: "IngestConsumer", dependencies: ["CIngestShm"], swiftSettings: strict),
@@ -168,6 +172,8 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
+    .testTarget(
+      name: "TrustTests", dependencies: ["Trust", "CIngestKernel"], swiftSettings: strict),
     // Runs the built commands as users do.
     .testTarget(
       name: "CommandTests",

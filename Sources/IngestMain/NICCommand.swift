@@ -64,12 +64,8 @@ struct NICWishOptions: ParsableArguments {
     guard Set(numbers).count == numbers.count, Set(ports).count == ports.count else {
       throw ValidationError("--queue and --port name each number once")
     }
-    let flows = ports.flatMap { port in
-      [
-        ipv6 ? nil : NICWish.Flow(port: port, isIPv6: false),
-        ipv4 ? nil : NICWish.Flow(port: port, isIPv6: true),
-      ].compactMap { $0 }
-    }
+    let family: AddressFamily = ipv6 ? .ipv6 : ipv4 ? .ipv4 : .any
+    let flows = ports.flatMap { NICSetup.flows(ifname, port: $0, family: family) }
     return NICWish(
       queues: numbers.map { UInt32(clamping: $0) }, flows: flows, receiveRing: rxRing)
   }

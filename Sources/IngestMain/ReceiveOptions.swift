@@ -6,13 +6,15 @@ import Ingest
 struct ReceiveOptions: ParsableArguments {
   @Option(
     name: [.customShort("B", allowingJoined: true), .long],
-    help: "Listen on this address or host name only.")
+    help: ArgumentHelp(
+      "Listen on this address or host name (those of --ifname, else all; :: is all).",
+      valueName: "address"))
   var listen: String?
   @Option(
     name: [.customShort("p", allowingJoined: true), .long],
     help: ArgumentHelp("Listen on this port (5301 if not given; 0 lets the kernel choose)."))
   var port: String?
-  @Option(help: "Accept only what arrives on this interface.")
+  @Option(help: ArgumentHelp("Accept only what arrives on this interface.", valueName: "eth1"))
   var ifname: String?
   @Option(
     name: [.customLong("queue"), .customLong("queues")],
@@ -26,6 +28,11 @@ struct ReceiveOptions: ParsableArguments {
   var nic: String?
   @Flag(help: "Take queue 0 or the only queue, too, though other traffic needs it.")
   var force = false
+  @Option(
+    help: ArgumentHelp(
+      "Serve only peers of this network or address; again for more. Others get a reset.",
+      valueName: "10.0.0.0/8|2001:db8::1"))
+  var allow: [String] = []
   @Flag(name: [.customShort("4"), .customLong("version4")], help: "IPv4 only.")
   var ipv4 = false
   @Flag(name: [.customShort("6"), .customLong("version6")], help: "IPv6 only.")
@@ -115,8 +122,23 @@ struct ReceiveOptions: ParsableArguments {
   @Flag(inversion: .prefixedNo, help: "Wake up for each completion: lowest latency, more CPU.")
   var latency: Bool?
   @Option(
-    help: ArgumentHelp("Connections open at a time; more are turned away.", valueName: "count"))
+    help: ArgumentHelp(
+      "Connections open at a time; more are turned away (4096).", valueName: "count"))
   var maxConnections: String?
+  @Option(
+    help: ArgumentHelp(
+      "The same for each peer address; 0 is any number.", valueName: "count"))
+  var connectionsPerPeer: String?
+  @Option(
+    help: ArgumentHelp(
+      "Bytes of each peer address in the whole run; its connections end with what is beyond.",
+      valueName: "size"))
+  var maxBytesPerPeer: String?
+  @Option(
+    help: ArgumentHelp(
+      "Payload of a record, whatever --parse finds; a longer one ends its connection.",
+      valueName: "size"))
+  var maxRecord: String?
   @Option(
     name: [.customShort("w", allowingJoined: true), .long],
     help: ArgumentHelp("SO_RCVBUF of connections; 0 leaves TCP's autotuning on.", valueName: "size")
@@ -195,6 +217,7 @@ struct ReceiveOptions: ParsableArguments {
       Override("--queue", "queues", queues),
       Override("--nic", "nic", nic),
       Override("--force", "force", force ? "true" : nil),
+      Override("--allow", "allow", allow.isEmpty ? nil : allow.joined(separator: "\n")),
       Override("--family", "family", family),
       Override("-4", "family", ipv4 ? "ipv4" : nil),
       Override("-6", "family", ipv6 ? "ipv6" : nil),
@@ -221,6 +244,9 @@ struct ReceiveOptions: ParsableArguments {
       Override("--min-wait", "minWait", minWait),
       Override("--latency", "latency", latency.map { $0 ? "true" : "false" }),
       Override("--max-connections", "maxConnections", maxConnections),
+      Override("--connections-per-peer", "connectionsPerPeer", connectionsPerPeer),
+      Override("--max-bytes-per-peer", "maxBytesPerPeer", maxBytesPerPeer),
+      Override("--max-record", "maxRecord", maxRecord),
       Override("--socket-buffer", "socketBuffer", socketBuffer),
       Override("--peer-timeout", "peerTimeout", peerTimeout),
       Override("--rebind", "rebind", rebind),

@@ -32,8 +32,15 @@ struct RunCommand: ParsableCommand {
             a stage of your own in C or Swift decides which records go on
         ingest --ifname eth1 --queue 8 --memory huge2m
             zero-copy from a NIC's receive queue, which is set up for it and put back
+        ingest --ifname eth1 --allow 10.0.0.0/8 --connections-per-peer 16 --max-record 1M
+            for peers of one network, at that interface's addresses, each with limits
         ingest --config configs/low-latency.json5 --port 6000
             settings of a file; flags override them
+
+      Without --listen it takes connections at every address, with --ifname at that interface's \
+      own. --allow names the networks that may connect; the others get a reset. Configuration \
+      files and stages that another user could change are refused. There is no TLS: it would undo \
+      zero-copy; use WireGuard or IPsec below, or MACsec in the NIC.
 
       Once it listens it gives up what it no longer needs: capabilities, root's or its user's \
       rights to files, connections and most system calls (--privileges drop). Started as root it \

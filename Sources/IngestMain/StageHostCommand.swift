@@ -32,15 +32,25 @@ struct StageHostCommand: ParsableCommand {
     if code != 0 { throw ExitCode(code) }
   }
 
-  /// The loader becomes the receiver's user; what it makes may open nothing any more, but has what
-  /// it opened when it was made.
+  /// Code of the shared object runs from when it is loaded: with no capability but those that it
+  /// takes to become the receiver's user, which the loader does next, since a file may be its
+  /// starter's alone to read. What it makes may open nothing any more, but has what it opened when
+  /// it was made; rules for files can only come then, because nobody leaves them again.
   private func hooks() throws -> PluginServer.Hooks {
     guard let drop else { return PluginServer.Hooks() }
     var permissions = Permissions()
     permissions.calls = .threads
     permissions.user = try User(named: drop)
     let given = permissions
+    var loading = Permissions()
+    loading.capabilities = given.user == .current ? 0 : Permissions.changeOfUser
+    let early = loading
     return PluginServer.Hooks(
+      loading: { () throws(SinkError) in
+        try StageHostCommand.told { () throws(PrivilegeError) in
+          try PrivilegeDrop(early).dropIdentity()
+        }
+      },
       loaded: { () throws(SinkError) in
         try StageHostCommand.told { () throws(PrivilegeError) in
           try PrivilegeDrop(given).dropIdentity()

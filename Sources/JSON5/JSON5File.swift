@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Trust
 
 /// A JSON5 file that holds one object: its values, and the lines they stand in.
 package struct JSON5File {
@@ -8,7 +9,8 @@ package struct JSON5File {
   package let values: [String: JSONValue]
   package let places: KeyLines
 
-  /// Reads and parses a file; `-` is standard input. The kernel calls are `open` and `read`.
+  /// Reads and parses a file that nobody else can change; `-` is standard input, whoever wrote it.
+  /// The kernel calls are `open`, `read` and those of ``TrustedFile``.
   package init(_ path: String) throws(JSON5Error) {
     try self.init(
       text: try JSON5File.text(of: path), name: path == "-" ? "standard input" : path)
@@ -34,6 +36,18 @@ package struct JSON5File {
   /// The line (from 1) of a key path such as `length.at`.
   package func line(_ path: String) -> Int { places.lines[path] ?? 1 }
 
+  /// What is read is what was checked: the file is opened once.
+  private static func check(_ descriptor: Int32, _ path: String) throws(JSON5Error) {
+    do throws(TrustError) {
+      _ = try TrustedFile.check(descriptor, given: path)
+    } catch {
+      throw JSON5Error(
+        error.what,
+        remedy: "\(error.remedy); a configuration that others can change is not followed, except "
+          + "on standard input (`-`)", isUntrusted: true)
+    }
+  }
+
   /// The whole text of a file, at most 1 MiB; `-` is standard input.
   package static func text(of path: String) throws(JSON5Error) -> String {
     let limit = 1 << 20
@@ -43,6 +57,7 @@ package struct JSON5File {
         "cannot open \(path): \(errorText(errno))", remedy: "check the path: ls -l \(path)")
     }
     defer { if descriptor > 0 { close(descriptor) } }
+    if path != "-" { try check(descriptor, path) }
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 64 << 10)
     while bytes.count <= limit {
@@ -76,11 +91,16 @@ package struct JSON5Error: Error, Equatable, Sendable {
   package let remedy: String?
   /// The text is no JSON5 at all.
   package let isMalformed: Bool
+  /// Somebody else could have written it.
+  package let isUntrusted: Bool
 
-  init(_ what: String, remedy: String? = nil, isMalformed: Bool = false) {
+  init(
+    _ what: String, remedy: String? = nil, isMalformed: Bool = false, isUntrusted: Bool = false
+  ) {
     self.what = what
     self.remedy = remedy
     self.isMalformed = isMalformed
+    self.isUntrusted = isUntrusted
   }
 }
 

@@ -38,6 +38,9 @@ public struct Permissions: Equatable, Sendable {
     public static let children = Calls(rawValue: 1 << 7)
   }
 
+  /// What it takes to become another user and keep nothing: CAP_SETGID, CAP_SETUID, CAP_SETPCAP.
+  public static let changeOfUser: UInt64 = 1 << 6 | 1 << 7 | 1 << 8
+
   /// CAP_NET_ADMIN (include/uapi/linux/capability.h).
   public static let networkAdministration: UInt64 = 1 << 12
 }

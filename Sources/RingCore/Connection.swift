@@ -46,6 +46,8 @@ public enum StreamEnd: Equatable, BitwiseCopyable, Sendable {
   case misplaced
   /// Bytes that the NIC did not split off into device memory, which takes no copy (ENOMEM).
   case unsplit
+  /// The peer's address has sent all the bytes that it may send in a run, and went on.
+  case limited
 }
 
 extension StreamEnd {
@@ -53,8 +55,32 @@ extension StreamEnd {
   @inlinable public var isTheirs: Bool {
     switch self {
     case .finished, .failed, .misplaced, .unsplit: true
-    case .refused, .stopped: false
+    case .refused, .stopped, .limited: false
     }
+  }
+}
+
+/// A connection that was closed as soon as it was accepted, because of whom it came from.
+@frozen
+public struct TurnedAway: BitwiseCopyable, Sendable {
+  public let peer: Endpoint
+  public let reason: Reason
+
+  public init(peer: Endpoint, reason: Reason) {
+    self.peer = peer
+    self.reason = reason
+  }
+
+  @frozen
+  public enum Reason: UInt8, Sendable, CaseIterable {
+    /// No prefix of the allow list has the peer's address.
+    case notAllowed
+    /// As many connections of this address are open as may be.
+    case connections
+    /// This address has sent all the bytes that it may send.
+    case bytes
+    /// Of as many addresses as are kept account of, bytes are counted already.
+    case strangers
   }
 }
 

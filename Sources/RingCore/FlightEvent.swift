@@ -72,7 +72,7 @@ public struct FlightEvent: Equatable, BitwiseCopyable, Sendable {
     /// A connection has a slot: index = slot, detail = 1 where another engine accepted it,
     /// first = serial number.
     case opened
-    /// Turned away: the table is full, or the run is stopping.
+    /// Turned away: the table is full, the run is stopping, or the peer is not to be served.
     case rejected
     /// An accepted socket went to the engine whose queue its data comes through.
     case handedOver
@@ -114,6 +114,7 @@ extension StreamEnd {
     case .stopped: 3
     case .misplaced: 4
     case .unsplit: 5
+    case .limited: 6
     }
   }
 
@@ -126,6 +127,7 @@ extension StreamEnd {
     case 3: self = .stopped
     case 4: self = .misplaced
     case 5: self = .unsplit
+    case 6: self = .limited
     default: return nil
     }
   }

@@ -11,6 +11,8 @@ public protocol Stage: ~Copyable {
 
   /// A connection was accepted; its slot is free of earlier state.
   mutating func opened(_ connection: Connection, in batch: inout Batch)
+  /// A connection was turned away; told once for an address and reason.
+  mutating func turnedAway(_ turnedAway: TurnedAway, in batch: inout Batch)
   /// No more leases of this connection will come.
   mutating func closed(_ connection: Connection, _ end: StreamEnd, in batch: inout Batch)
   /// Every completion of the batch was handled. Submit what was gathered.
@@ -82,6 +84,7 @@ public struct StreamSummary: Equatable, BitwiseCopyable, Sendable {
 
 extension Stage where Self: ~Copyable {
   @inlinable public mutating func opened(_ connection: Connection, in batch: inout Batch) {}
+  @inlinable public mutating func turnedAway(_ turnedAway: TurnedAway, in batch: inout Batch) {}
   @inlinable public mutating func closed(
     _ connection: Connection, _ end: StreamEnd, in batch: inout Batch
   ) {}

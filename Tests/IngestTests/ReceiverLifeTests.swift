@@ -47,7 +47,7 @@ import ZeroCopy
     _ = unsafe ik_endpoint_of(listener, 0, &at)
     let configuration = ReceiverTests.configuration()
     let thread = QueueThread(
-      index: 0, cpu: 4000, configuration: configuration, listener: listener,
+      index: 0, cpu: 4000, configuration: configuration, listeners: [listener],
       control: EngineControl(), body: QueueThread.Body { _ in },
       plan: try EnginePlan(configuration), shares: QueueShares(), exchange: nil, gate: nil)
     #expect(thread.start()?.what.contains("CPU 4000") == true)

@@ -46,6 +46,27 @@ import Testing
       ])
   }
 
+  /// A rule for one address of the machine, which is read back as it was written.
+  @Test(
+    arguments: [
+      ([192, 0, 2, 7], "tcp4 dst-ip 192.0.2.7"),
+      ([0x20, 1, 0xd, 0xb8] + [UInt8](repeating: 0, count: 11) + [9], "tcp6 dst-ip 2001:db8::9"),
+    ] as [([UInt8], String)])
+  func aRuleMayBeForAnAddress(bytes: [UInt8], words: String) throws {
+    let flow = NICWish.Flow(port: 5301, isIPv6: bytes.count == 16, address: bytes)
+    var journal = Self.journal()
+    _ = journal.add(NICWish(queues: [5], flows: [flow]), isProcess: true)
+    let plan = try NICPlan(ModelNIC().observed, journal, .acquire)
+    #expect(
+      plan.steps.last?.command("eth1")
+        == "ethtool -N eth1 flow-type \(words) dst-port 5301 action 5 loc 7")
+    let rule = FlowRule(flow, queue: 5, context: nil)
+    let specification = try #require(rule.specification)
+    let again = try #require(FlowRule(specification: specification[...], context: 0))
+    #expect(again.isSame(as: rule))
+    #expect(!again.isSame(as: FlowRule(Self.flow, queue: 5, context: nil)))
+  }
+
   @Test func severalQueuesGetAContext() throws {
     var journal = Self.journal()
     _ = journal.add(NICWish(queues: [2, 3], flows: [Self.flow]), isProcess: true)

@@ -38,6 +38,23 @@ import Testing
     return description.form
   }
 
+  /// A bound for all framings holds where the file has none or a larger one.
+  @Test(arguments: [("", 512, 512), (", max: \"1K\"", 512, 512), (", max: 256", 512, 256)])
+  func theGeneralBoundHolds(max: String, bound: Int, wanted: Int) throws {
+    for (text, isChunked) in [
+      ("{ form: 'length', header: 4, length: { bytes: 4 }\(max) }", false),
+      ("{ form: 'chunked'\(max) }", true),
+    ] {
+      let file = try File(text)
+      let parse = try ParseSpecification("described:\(file.path)", bound: bound)
+      guard case .described(let description) = parse else { continue }
+      switch description.form {
+      case .length(let framer): #expect(framer.max == wanted && !isChunked)
+      case .chunked(let framer): #expect(framer.max == wanted && isChunked)
+      }
+    }
+  }
+
   @Test func lengths() throws {
     #expect(
       try Self.form("{ form: 'length', header: 4, length: { bytes: 4 } }")

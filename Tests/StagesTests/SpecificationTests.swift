@@ -67,6 +67,21 @@ import Wire
     #expect(SinkSpecification.unix(unix).description == "unix:/run/x,mode=fd,bytes=payload,max=8M")
   }
 
+  /// One bound for whatever framing: in place of its own, and never raised by it.
+  @Test(
+    arguments: [
+      ("lines", 1 << 20, "lines:max=1M"), ("lines:max=2K", 1 << 20, "lines:max=2K"),
+      ("lines:max=2M", 1 << 20, "lines:max=1M"),
+      ("length", 100, "length:bytes=4,endian=big,counted=no,max=100"),
+      ("wire", 1 << 30, "wire:max=1G"), ("wire:max=4G", 1 << 10, nil),
+      ("wire", 512, "wire:max=512"),
+      ("fixed:size=4K", 4096, "fixed:size=4K"), ("fixed:size=4K", 4095, nil), ("raw", 4096, nil),
+    ] as [(String, Int, String?)])
+  func oneBoundForAllFramings(text: String, bound: Int, wanted: String?) throws {
+    let parse = try? ParseSpecification(text, bound: bound)
+    #expect(parse?.description == wanted)
+  }
+
   @Test func sinkThatSendsOn() throws {
     var forward = ForwardSinkOptions(host: "10.0.0.2", port: 5301)
     #expect(try SinkSpecification("forward:10.0.0.2:5301") == .forward(forward))

@@ -12,6 +12,7 @@ struct PatternStage: Stage {
   var bytes: UInt64 = 0
   var mismatches = 0
   var ends: [StreamEnd] = []
+  var turnedAway: [TurnedAway.Reason] = []
   /// Refuse a connection at this stream position.
   var refuseAt: UInt64 = .max
 
@@ -42,6 +43,10 @@ struct PatternStage: Stage {
 
   mutating func opened(_ connection: Connection, in batch: inout Batch) {
     positions[Int(connection.slot)] = 0
+  }
+
+  mutating func turnedAway(_ turnedAway: TurnedAway, in batch: inout Batch) {
+    self.turnedAway.append(turnedAway.reason)
   }
 
   mutating func closed(_ connection: Connection, _ end: StreamEnd, in batch: inout Batch) {

@@ -257,6 +257,56 @@ def what_a_stage_tries_fails():
     return f"{found}"
 
 
+LOADED = r"""
+#include "ingest_stage.h"
+#include <stdio.h>
+#include <stdlib.h>
+__attribute__((constructor)) static void loaded(void) {
+  const char *report = getenv("INGEST_LOAD_REPORT");
+  FILE *status = fopen("/proc/self/status", "r"), *out = report ? fopen(report, "w") : NULL;
+  for (int c; status && out && (c = fgetc(status)) != EOF;) fputc(c, out);
+  if (out) fclose(out);
+  if (status) fclose(status);
+}
+static int32_t create(const ingest_stage_host *host, const char *options, void **instance,
+                      char *error, size_t size) {
+  (void)host, (void)options, (void)instance, (void)error, (void)size;
+  return 0;
+}
+static void take(void *instance, const ingest_stage_batch *batch) { (void)instance, (void)batch; }
+static void destroy(void *instance) { (void)instance; }
+const ingest_stage_table *ingest_stage_entry(uint32_t host) {
+  (void)host;
+  static const ingest_stage_table table = {
+    .size = sizeof(ingest_stage_table), .version = INGEST_STAGE_VERSION, .name = "loaded",
+    .create = create, .take = take, .destroy = destroy};
+  return &table;
+}
+"""
+
+
+@check
+def an_isolated_stage_is_loaded_with_little():
+    """Its code runs from dlopen on: with what it takes to become nobody, and no_new_privs."""
+    with Scratch() as folder:
+        stage = compiled(folder, LOADED, "loaded")
+        os.environ["INGEST_LOAD_REPORT"] = f"{folder}/status"
+        try:
+            with Receiver("--parse", "lines", "--stage-isolated", stage) as receiver:
+                receiver.stop()
+        finally:
+            del os.environ["INGEST_LOAD_REPORT"]
+        with open(f"{folder}/status") as file:
+            then = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    change_of_user = 0b111 << 6
+    equal(then["NoNewPrivs"], "1", "no_new_privs while it is loaded")
+    for field in ("CapPrm", "CapEff", "CapBnd"):
+        equal(int(then[field], 16) & ~change_of_user, 0, f"{field} while it is loaded")
+    for field in ("CapInh", "CapAmb"):
+        equal(int(then[field], 16), 0, f"{field} while it is loaded")
+    return f"CapEff {then['CapEff']}, NoNewPrivs {then['NoNewPrivs']}"
+
+
 @check
 def isolated_stages_have_nothing_left_and_start_again():
     with Scratch() as folder:

@@ -16,6 +16,7 @@
 #include "ik_setup.h"
 #include "ik_socket.h"
 #include "ik_thread.h"
+#include "ik_trust.h"
 #include "ik_unix.h"
 #include "ik_verbs.h"
 #include "ik_zcrx.h"

@@ -34,9 +34,11 @@ extension Fault {
     switch kind {
     case .recordTooLong:
       "the length prefix says \(found) bytes, the bound is \(expected): "
-        + "not length-prefixed, of the other byte order, or --parse needs a larger max"
+        + "not length-prefixed, of the other byte order, or a larger max is needed in --parse "
+        + "(or as --max-record)"
     case .lineTooLong:
-      "no newline within \(expected) bytes: not lines, or --parse needs a larger max"
+      "no newline within \(expected) bytes: not lines, or a larger max is needed in --parse (or as "
+        + "--max-record)"
     case .recordTooShort:
       "the length says \(found) and counts \(expected) bytes of framing too: "
         + "most likely it does not count them"

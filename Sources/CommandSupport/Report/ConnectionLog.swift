@@ -32,7 +32,7 @@ package final class ConnectionLog {
       let since = open.removeValue(forKey: connection.serial)?.since ?? now
       switch end {
       case .failed, .misplaced, .unsplit: lost += 1
-      case .finished, .refused, .stopped: break
+      case .finished, .refused, .stopped, .limited: break
       }
       if end.isPeerGone { vanished += 1 }
       reporter.closed(
@@ -42,6 +42,7 @@ package final class ConnectionLog {
     case .fault(let fault):
       if let severity = fault.severity { severities.insert(severity) }
       reporter.fault(FaultReport(fault, peer: open[fault.connection]?.peer))
+    case .turnedAway(let whom): reporter.turnedAway(whom)
     case .synced(let file): reporter.synced(file)
     }
   }
@@ -70,12 +71,13 @@ package final class ConnectionLog {
     if severities.isEmpty && !steering.isEmpty {
       return (.refusedByKernel, "cut short: " + steering.joined(separator: ", "))
     }
-    if !severities.isEmpty || reset > 0 || counters.refused > 0 {
+    if !severities.isEmpty || reset > 0 || counters.refused > 0 || counters.limited > 0 {
       let broken = reset - min(vanished, reset)
       let parts = [
         (vanished, "\(plural(vanished, "peer")) vanished"),
         (broken, "\(plural(broken, "connection")) broke off"),
         (counters.refused, "\(plural(counters.refused, "connection")) refused"),
+        (counters.limited, "\(plural(counters.limited, "connection")) over --max-bytes-per-peer"),
         (faults, plural(faults, "fault")),
       ]
       let text = parts.filter { $0.0 > 0 }.map(\.1).joined(separator: ", ")
@@ -103,6 +105,7 @@ extension StreamEnd {
     case .refused: "refused"
     case .stopped: "stopped"
     case .misplaced: "its data came through another queue than the one that ingest holds"
+    case .limited: "its peer has sent all the bytes that --max-bytes-per-peer allows"
     case .unsplit: "the NIC did not split its headers off, and device memory takes no copy"
     }
   }

@@ -18,6 +18,8 @@ package final class Reporter {
   private var rowsSinceHeader = 0
   private var hasStarted = false
   private var lastProgress = 0.0
+  /// Peers that were turned away and named.
+  private var told = 0
   /// The errno of the first write to `out` that failed.
   private var lost: Int32 = 0
 
@@ -102,6 +104,16 @@ package final class Reporter {
   package func noted(_ kind: String, _ sentence: String) {
     talk("note: \(sentence)")
     stream("event", RunEvent(kind: kind, text: sentence))
+  }
+
+  /// A peer was turned away, for the first time.
+  package func turnedAway(_ whom: TurnedAway) {
+    told += 1
+    talk("turned away \(whom.peer.address): \(whom.reason.text)")
+    if told == ReceiveConfiguration.mostNamed {
+      talk("turned away: that was the \(told)th to be named; further ones are only counted")
+    }
+    stream("event", TurnedAwayEvent(peer: whom.peer.address, reason: whom.reason.name))
   }
 
   package func closed(_ part: ConnectionPart) {
@@ -200,6 +212,33 @@ private struct OpenedEvent: Encodable {
   var kind = "opened"
   var id: UInt64
   var peer: String
+}
+
+private struct TurnedAwayEvent: Encodable {
+  var kind = "turned-away"
+  var peer: String
+  var reason: String
+}
+
+extension TurnedAway.Reason {
+  /// Why, as the end of a sentence.
+  fileprivate var text: String {
+    switch self {
+    case .notAllowed: "--allow does not name it"
+    case .connections: "as many of its connections are open as --connections-per-peer allows"
+    case .bytes: "it has sent all the bytes that --max-bytes-per-peer allows"
+    case .strangers: "bytes of as many addresses are counted as there is room for"
+    }
+  }
+
+  fileprivate var name: String {
+    switch self {
+    case .notAllowed: "not-allowed"
+    case .connections: "connections"
+    case .bytes: "bytes"
+    case .strangers: "strangers"
+    }
+  }
 }
 
 private struct SyncedEvent: Encodable {

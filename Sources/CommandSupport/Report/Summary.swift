@@ -41,6 +41,7 @@ package enum Summary {
         "turned away: \(plural(counters.rejected, "connection")), because as many as "
           + "--max-connections allows were open")
     }
+    lines += turnedAway(counters)
     if counters.eventsDropped > 0 {
       lines.append(
         "\(plural(counters.eventsDropped, "event")) came too fast to be told one by one; the "
@@ -50,6 +51,25 @@ package enum Summary {
       lines.append(
         "paused \(plural(counters.pauses, "time")) for want of free buffers: TCP held the senders "
           + "back, nothing was dropped")
+    }
+    return lines
+  }
+
+  /// Whom the limits met.
+  private static func turnedAway(_ counters: ReceiveCounters) -> [String] {
+    let reasons = [
+      (counters.notAllowed, "of peers that --allow does not name"),
+      (counters.peerConnections, "beyond the --connections-per-peer of one address"),
+      (counters.peerBytes, "of addresses that had sent their --max-bytes-per-peer"),
+      (counters.strangers, "of new addresses: bytes of as many are counted as there is room for"),
+    ]
+    var lines = reasons.filter { $0.0 > 0 }.map {
+      "turned away: \(plural($0.0, "connection")) \($0.1)"
+    }
+    if counters.limited > 0 {
+      lines.append(
+        "limited: \(plural(counters.limited, "connection")) whose peers sent more than "
+          + "--max-bytes-per-peer")
     }
     return lines
   }

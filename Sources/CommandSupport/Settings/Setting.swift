@@ -1,3 +1,4 @@
+import Ingest
 package import JSON5
 import Stages
 
@@ -94,6 +95,31 @@ extension Setting {
           return "expected \(expected)"
         } catch {
           return "\(error.text): \(error.problem); \(error.remedy)"
+        }
+      })
+  }
+
+  /// A list of networks; of a flag, one on each line. `check` throws what is wrong with one.
+  static func networks(
+    _ key: String, _ path: any Path<[String]>,
+    _ check: @escaping @Sendable ([String]) throws(IngestError) -> Void
+  ) -> Setting {
+    let expected = "a list of networks such as [\"10.0.0.0/8\", \"2001:db8::1\"]"
+    return Setting(
+      key, expected, read: { .array($0[keyPath: path].map { .string($0) }) },
+      write: { root, value in
+        guard let texts = value.texts, (try? check(texts)) != nil else { return false }
+        root[keyPath: path] = texts
+        return true
+      },
+      lift: { .array($0.split(separator: "\n").map { .string(String($0)) }) },
+      refusal: { value in
+        guard let texts = value.texts else { return "expected \(expected), found \(value.shown)" }
+        do throws(IngestError) {
+          try check(texts)
+          return "expected \(expected)"
+        } catch {
+          return error.what + (error.remedy.map { "; \($0)" } ?? "")
         }
       })
   }

@@ -11,6 +11,9 @@ extension Setting<ReceiveConfiguration> {
       .count("port", \.port, in: 0...65535),
       .optionalText("ifname", \.ifname, "an interface's name, such as \"eth1\""),
       .numbers("queues", \.queues, of: "queue"),
+      .networks("allow", \.allow) { texts throws(IngestError) in
+        try ReceiveConfiguration.checkNetworks(texts)
+      },
       .choice("family", \.family),
       .count("threads", \.threads, in: 1...256),
       .numbers("cpus", \.cpus, of: "CPU"),
@@ -45,6 +48,9 @@ extension Setting<ReceiveConfiguration> {
       .microseconds("minWait", \.minWait, upTo: 1_000_000),
       .flag("latency", \.latency),
       .count("maxConnections", \.maxConnections, in: 1...1_048_576),
+      .count("connectionsPerPeer", \.connectionsPerPeer, in: 0...1_048_576),
+      .size("maxBytesPerPeer", \.maxBytesPerPeer, in: 0...UInt64.max),
+      .size("maxRecord", \.maxRecord, in: 0...UInt64(ParseSpecification.largestBound)),
       .size("socketBuffer", \.socketBuffer, in: 0...(1 << 30)),
       .seconds("peerTimeout", \.peerTimeout),
       .seconds("rebind", \.rebind),

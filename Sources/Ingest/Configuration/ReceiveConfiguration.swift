@@ -3,10 +3,12 @@
 public struct ReceiveConfiguration: Codable, Sendable, Equatable {
   /// Where leases come from. `auto` takes the best that works here and says why not the better.
   public var engine: EngineKind = .auto
-  /// Address or host name to listen on; nil listens on every address, IPv6 and IPv4.
+  /// Address or host name to listen on; nil is every address of `ifname`, and without that every
+  /// address of this machine, IPv6 and IPv4.
   public var listen: String?
   public var port: UInt16 = ReceiveConfiguration.defaultPort
-  /// Only accept connections that arrive on this interface (SO_BINDTODEVICE).
+  /// Only accept connections that arrive on this interface (SO_BINDTODEVICE), and where `listen`
+  /// says nothing else, for its own addresses.
   public var ifname: String?
   /// Receive queues of `ifname` to bind for zero-copy, with a ring and a thread each.
   public var queues: [Int] = []
@@ -53,7 +55,17 @@ public struct ReceiveConfiguration: Codable, Sendable, Equatable {
   public var minWait: Int = 200
   /// The other end of the trade: hand every completion on at once (waitBatch 1, minWait 0).
   public var latency: Bool = false
+  /// Connections open at a time, over all threads; one more is answered with a reset.
   public var maxConnections: Int = 4096
+  /// Networks and addresses whose peers may connect (`10.0.0.0/8`, `2001:db8::/32`, `192.0.2.1`);
+  /// empty is everybody. Others are answered with a reset before a byte of theirs is read.
+  public var allow: [String] = []
+  /// Connections of one peer address open at a time, and bytes of one in the whole run, over all
+  /// threads; 0 is any number. What an address sends beyond that ends its connections.
+  public var connectionsPerPeer: Int = 0
+  public var maxBytesPerPeer: UInt64 = 0
+  /// The bound of a record's payload, whatever `parse` finds records by; 0 is that framing's own.
+  public var maxRecord: Int = 0
   /// SO_RCVBUF of accepted sockets in bytes; 0 leaves TCP's autotuning on.
   public var socketBuffer: Int = 0
   /// Seconds without any answer from a peer's host after which its connection ends as failed

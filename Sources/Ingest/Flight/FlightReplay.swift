@@ -79,7 +79,7 @@ public struct FlightReplay: Sendable {
     var configuration = ReceiveConfiguration()
     (configuration.parse, configuration.checksum) = (chain.parse, chain.checksum)
     (configuration.stages, configuration.stageTimeout) = (chain.stages, chain.stageTimeout)
-    configuration.place = chain.place
+    (configuration.place, configuration.maxRecord) = (chain.place, chain.maxRecord)
     configuration.engine = shape.engine == .copy ? .copy : .nodev
     configuration.area = shape.layout.byteCount
     configuration.buffer = Int(shape.layout.bufferSize)
@@ -99,7 +99,8 @@ extension Receiver {
     let chain: ChainSpecification
     do throws(SpecificationError) {
       chain = try ChainSpecification(
-        parse: configuration.parse, checksum: configuration.checksum, sink: configuration.sink)
+        parse: configuration.parse, checksum: configuration.checksum, sink: configuration.sink,
+        recordBound: configuration.maxRecord == 0 ? nil : configuration.maxRecord)
     } catch {
       throw IngestError(.usage, error.description, remedy: error.remedy)
     }
@@ -113,7 +114,7 @@ extension Receiver {
     let cpu = try Placement.cpus([], threads: 1, flag: "--cpu")[0]
     let thread = QueueThread(
       index: 0, cpu: cpu, configuration: configuration,
-      listener: socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0), control: control, body: body,
+      listeners: [socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)], control: control, body: body,
       plan: plan, shares: QueueShares(), exchange: nil, gate: nil, recording: recording,
       replay: kernel)
     var faults: [Fault] = []

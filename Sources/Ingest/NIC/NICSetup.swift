@@ -141,6 +141,21 @@ public final class NICSetup: Sendable {
     }
   }
 
+  /// What a receiver on this interface has steered to its queues: a port at each of its addresses;
+  /// at all, where it has none.
+  public static func flows(
+    _ ifname: String, port: UInt16, family: AddressFamily
+  ) -> [NICWish.Flow] {
+    var configuration = ReceiveConfiguration()
+    (configuration.ifname, configuration.port) = (ifname, port)
+    configuration.family = family
+    if let places = try? ListenPlaces(configuration) { return places.flows(family) }
+    return [
+      family == .ipv6 ? nil : NICWish.Flow(port: port, isIPv6: false),
+      family == .ipv4 ? nil : NICWish.Flow(port: port, isIPv6: true),
+    ].compactMap { $0 }
+  }
+
   private static func open(_ ifname: String) throws(NICPlanError) -> (NICAccess, Link) {
     do throws(NetlinkError) {
       let access = try NICAccess()

@@ -4,7 +4,7 @@ extension ReceiveConfiguration {
   /// What this receiver wants of its interface; nil where it has none to set up.
   ///
   /// A virtual interface that stands for queues of a NIC elsewhere is that one's owner's to set up.
-  func nicWish(_ plan: EnginePlan) throws(IngestError) -> NICWish? {
+  func nicWish(_ plan: EnginePlan, _ places: ListenPlaces) throws(IngestError) -> NICWish? {
     guard nic == .apply, case .zeroCopy(_, let queues) = plan.engine, let ifname else { return nil }
     let link: Link
     do throws(NetlinkError) {
@@ -18,19 +18,6 @@ extension ReceiveConfiguration {
         .usage, "with --port 0 nobody knows which connections to steer to the queue",
         remedy: "name a port, or leave the NIC as it is with --nic keep")
     }
-    return NICWish(queues: queues, flows: flows())
-  }
-
-  private func flows() -> [NICWish.Flow] {
-    // The unspecified IPv6 address takes IPv4 as well.
-    let listen = listen == "::" ? nil : listen
-    let isIPv6 = listen.map { $0.contains(":") }
-    let four = family != .ipv6 && isIPv6 != true
-    // A name may be either; who listens on one address only needs no rule for the other family.
-    let six = family != .ipv4 && (isIPv6 ?? true || listen?.contains { $0.isLetter } == true)
-    return [
-      four ? NICWish.Flow(port: port, isIPv6: false) : nil,
-      six ? NICWish.Flow(port: port, isIPv6: true) : nil,
-    ].compactMap { $0 }
+    return NICWish(queues: queues, flows: places.flows(family))
   }
 }

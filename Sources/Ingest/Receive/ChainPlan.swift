@@ -20,7 +20,8 @@ struct ChainPlan: Sendable {
   init(_ configuration: ReceiveConfiguration) throws(IngestError) {
     do {
       chain = try ChainSpecification(
-        parse: configuration.parse, checksum: configuration.checksum, sink: configuration.sink)
+        parse: configuration.parse, checksum: configuration.checksum, sink: configuration.sink,
+        recordBound: configuration.maxRecord == 0 ? nil : configuration.maxRecord)
       place = try PlaceSpecification(configuration.place)
     } catch {
       throw IngestError(.usage, error.description, remedy: error.remedy)

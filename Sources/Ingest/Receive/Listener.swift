@@ -4,43 +4,78 @@ import RingCore
 
 /// Listening sockets for the threads of a receiver, with errors a person can act on.
 struct Listener: ~Copyable {
-  /// One descriptor per thread, all on the same address; owned until taken.
-  private(set) var descriptors: [Int32] = []
-  private(set) var endpoint = Endpoint()
+  /// For each thread a descriptor for each place; owned until taken.
+  private(set) var descriptors: [[Int32]] = []
+  private(set) var endpoints: [Endpoint] = []
 
   static let backlog: Int32 = 1024
+  /// Ports that the kernel chooses for the first place and somebody has at another.
+  private static let attempts = 16
 
-  init(_ configuration: ReceiveConfiguration, threads: Int) throws(IngestError) {
-    let address = try Listener.resolve(configuration)
+  init(
+    _ places: ListenPlaces, _ configuration: ReceiveConfiguration, threads: Int
+  ) throws(IngestError) {
+    for left in (0..<Listener.attempts).reversed() {
+      var opened: [[Int32]] = []
+      var bound: [Endpoint] = []
+      var refused: (errno: Int32, at: ik_endpoint)?
+      var port = configuration.port
+      for place in places.endpoints where refused == nil {
+        var at = place
+        at.port = port
+        let made = Listener.open(&at, configuration, threads: threads)
+        if made.errno == 0 {
+          opened.append(made.descriptors)
+          bound.append(Endpoint(raw: at))
+          port = at.port
+        } else {
+          refused = (made.errno, at)
+        }
+      }
+      guard let refused else {
+        descriptors = (0..<threads).map { thread in opened.map { $0[thread] } }
+        endpoints = bound
+        return
+      }
+      for one in opened.joined() { ik_close_owned(one) }
+      guard configuration.port == 0, !opened.isEmpty, refused.errno == EADDRINUSE, left > 0 else {
+        throw Listener.refusal(refused.errno, refused.at, configuration)
+      }
+    }
+  }
+
+  deinit { for descriptor in descriptors.joined() { ik_close_owned(descriptor) } }
+
+  /// Hands the descriptors over to their engines.
+  mutating func take() -> [[Int32]] {
+    defer { descriptors = [] }
+    return descriptors
+  }
+
+  /// A socket for each thread at one place, whose port is known then; none of them where one cannot
+  /// be had.
+  private static func open(
+    _ at: inout ik_endpoint, _ configuration: ReceiveConfiguration, threads: Int
+  ) -> (descriptors: [Int32], errno: Int32) {
     let shared = threads > 1
-    var opened: [Int32] = []
-    var at = address
     // SO_REUSEPORT would join a stranger's port without a word, so it is first taken alone.
     if shared && at.port != 0 {
-      let probe = Listener.open(&at, shared: false, configuration)
-      guard probe >= 0 else { throw Listener.refusal(-probe, at, configuration) }
+      let probe = open(&at, shared: false, configuration)
+      guard probe >= 0 else { return ([], -probe) }
       ik_close_owned(probe)
     }
+    var opened: [Int32] = []
     for _ in 0..<threads {
-      let descriptor = Listener.open(&at, shared: shared, configuration)
+      let descriptor = open(&at, shared: shared, configuration)
       guard descriptor >= 0 else {
         for one in opened { ik_close_owned(one) }
-        throw Listener.refusal(-descriptor, at, configuration)
+        return ([], -descriptor)
       }
       opened.append(descriptor)
       // With port 0 the first socket chooses, the others follow.
       _ = unsafe ik_endpoint_of(descriptor, 0, &at)
     }
-    descriptors = opened
-    endpoint = Endpoint(raw: at)
-  }
-
-  deinit { for descriptor in descriptors { ik_close_owned(descriptor) } }
-
-  /// Hands the descriptors over to their engines.
-  mutating func take() -> [Int32] {
-    defer { descriptors = [] }
-    return descriptors
+    return (opened, 0)
   }
 
   private static func open(
@@ -68,32 +103,6 @@ struct Listener: ~Copyable {
     return descriptor
   }
 
-  private static func resolve(
-    _ configuration: ReceiveConfiguration
-  ) throws(IngestError) -> ik_endpoint {
-    let family: Int32 =
-      switch configuration.family {
-      case .any: AF_UNSPEC
-      case .ipv4: AF_INET
-      case .ipv6: AF_INET6
-      }
-    guard let host = configuration.listen else {
-      // The IPv6 wildcard takes IPv4 too, unless -6 was asked for.
-      var any = ik_endpoint()
-      any.family = UInt16(family == AF_INET || !hasIPv6() ? AF_INET : AF_INET6)
-      any.port = configuration.port
-      return any
-    }
-    return try HostName.resolve(host, port: configuration.port, family: family)
-  }
-
-  private static func hasIPv6() -> Bool {
-    let descriptor = socket(AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
-    guard descriptor >= 0 else { return false }
-    close(descriptor)
-    return true
-  }
-
   /// Says why listening was refused, and what to do.
   private static func refusal(
     _ errno: Int32, _ at: ik_endpoint, _ configuration: ReceiveConfiguration
@@ -108,10 +117,7 @@ struct Listener: ~Copyable {
       return IngestError(
         .noPrivilege, "no permission to listen on \(place)",
         remedy: "ports below 1024 need CAP_NET_BIND_SERVICE; choose another with --port")
-    case ENODEV:
-      return IngestError(
-        .failed, "no such interface: \(configuration.ifname ?? "")",
-        remedy: "`ip -br link` lists the interfaces of this network namespace")
+    case ENODEV: return ListenPlaces.noInterface(configuration.ifname ?? "")
     case EPERM:
       return IngestError(
         .noPrivilege, "no permission to bind to interface \(configuration.ifname ?? "")",
@@ -119,7 +125,8 @@ struct Listener: ~Copyable {
     case EADDRNOTAVAIL:
       return IngestError(
         .failed, "\(place) is not an address of this machine",
-        remedy: "`ip -br address` lists the addresses; without --listen all are used")
+        remedy: "`ip -br address` lists the addresses; without --listen all of --ifname's are "
+          + "taken, without that all of this machine's")
     default:
       return IngestError(
         .failed, "cannot listen on \(place): \(unsafe String(cString: strerror(errno)))")

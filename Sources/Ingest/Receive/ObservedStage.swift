@@ -32,6 +32,11 @@ struct ObservedStage<Inner: Stage & ~Copyable>: Stage, ~Copyable {
   }
 
   @usableFromInline
+  mutating func turnedAway(_ turnedAway: TurnedAway, in batch: inout Batch) {
+    emit(.turnedAway(turnedAway))
+  }
+
+  @usableFromInline
   mutating func closed(_ connection: Connection, _ end: StreamEnd, in batch: inout Batch) {
     inner.closed(connection, end, in: &batch)
     emitFaults(&batch)

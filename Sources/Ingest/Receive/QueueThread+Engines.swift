@@ -19,7 +19,7 @@ extension QueueThread {
     }
     do {
       let engine = try CopyEngine(
-        options: options, listener: listener, control: control, shared: shared)
+        options: options, listener: listeners[0], control: control, shared: shared)
       engineHasListener()
       recording?.describe(thread: index, engine.flightShape)
       return engine
@@ -40,7 +40,7 @@ extension QueueThread {
     let area = try bindArea(ring, sizes)
     do throws(RingError) {
       let engine = try ZeroCopyEngine(
-        ring: ring, area: area, options: engineOptions(), listener: listener, control: control,
+        ring: ring, area: area, options: engineOptions(), listener: listeners[0], control: control,
         shared: shared, seat: seat)
       engineHasListener()
       var shape = engine.flightShape
@@ -56,7 +56,7 @@ extension QueueThread {
     do throws(RingError) {
       let engine = try ZeroCopyEngine(
         ring: Ring(scripted: kernel), area: ZCRXArea(replaying: kernel), options: engineOptions(),
-        listener: listener, control: control, shared: shared)
+        listener: listeners[0], control: control, shared: shared)
       engineHasListener()
       recording?.describe(thread: index, kernel.shape)
       return engine
@@ -105,6 +105,8 @@ extension QueueThread {
     options.waitBatch = configuration.latency ? 1 : UInt32(configuration.waitBatch)
     options.minimumWait = configuration.latency ? 0 : UInt32(configuration.minWait)
     options.maxConnections = configuration.maxConnections
+    options.peers = peers
+    options.moreListeners = Array(listeners.dropFirst())
     options.holdLimit = QueueThread.holdLimit
     if body.answersElsewhere {
       // What is handed to another thread, or gathered for plugins, may be back within the same

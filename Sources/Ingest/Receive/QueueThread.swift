@@ -53,7 +53,8 @@ final class QueueThread: Sendable {
   let index: Int
   let cpu: Int32
   @usableFromInline let configuration: ReceiveConfiguration
-  let listener: Int32
+  /// Sockets that it accepts on, at least one.
+  let listeners: [Int32]
   let control: EngineControl
   let body: Body
   let plan: EnginePlan
@@ -61,6 +62,8 @@ final class QueueThread: Sendable {
   let exchange: SocketExchange?
   /// What the thread gives up before it accepts; nil keeps everything.
   let gate: PrivilegeGate?
+  /// Who may connect, and how much of them is taken.
+  let peers: PeerGate?
   /// Where it records what it does, and the kernel whose deeds it does again.
   let recording: FlightRecording?
   let replay: ReplayKernel?
@@ -86,7 +89,7 @@ final class QueueThread: Sendable {
     var handle: UInt64?
     /// The kernel's number of the thread, while it runs.
     var number: Int32 = 0
-    /// The engine closes the listening socket; until there is one it is this thread's.
+    /// The engine closes the listening sockets; until there is one they are this thread's.
     var engineHasListener = false
     var ready = false
     var finished = false
@@ -99,21 +102,22 @@ final class QueueThread: Sendable {
   }
 
   init(
-    index: Int, cpu: Int32, configuration: ReceiveConfiguration, listener: Int32,
+    index: Int, cpu: Int32, configuration: ReceiveConfiguration, listeners: [Int32],
     control: EngineControl, body: Body, plan: EnginePlan, shares: QueueShares,
-    exchange: SocketExchange?, gate: PrivilegeGate?, recording: FlightRecording? = nil,
-    replay: ReplayKernel? = nil
+    exchange: SocketExchange?, gate: PrivilegeGate?, peers: PeerGate? = nil,
+    recording: FlightRecording? = nil, replay: ReplayKernel? = nil
   ) {
     self.index = index
     self.cpu = cpu
     self.configuration = configuration
-    self.listener = listener
+    self.listeners = listeners
     self.control = control
     self.body = body
     self.plan = plan
     self.shares = shares
     self.exchange = exchange
     self.gate = gate
+    self.peers = peers
     self.recording = recording
     self.replay = replay
     consumer = Mutex(events.takeConsumer())
@@ -254,13 +258,13 @@ final class QueueThread: Sendable {
   @usableFromInline
   func conclude(_ sentences: [String]) { state.withLock { $0.failures = sentences } }
 
-  /// Closes a listening socket that no engine took over; once.
+  /// Closes the listening sockets where no engine took them over; once.
   func closeListener() {
     let taken = state.withLock { state in
       defer { state.engineHasListener = true }
       return state.engineHasListener
     }
-    if !taken { ik_close_owned(listener) }
+    if !taken { listeners.forEach { ik_close_owned($0) } }
   }
 
   func join() {

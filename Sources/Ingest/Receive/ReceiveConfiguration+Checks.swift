@@ -11,6 +11,15 @@ extension ReceiveConfiguration {
     try ReceiveConfiguration.require(
       maxConnections >= 1 && maxConnections <= 1 << 20, "--max-connections takes 1 to 1048576")
     try ReceiveConfiguration.require(
+      connectionsPerPeer >= 0 && connectionsPerPeer <= 1 << 20,
+      "--connections-per-peer takes 1 to 1048576, or 0 for any number")
+    try ReceiveConfiguration.require(
+      maxRecord >= 0 && maxRecord <= ParseSpecification.largestBound,
+      "--max-record takes 1 to 1T, or 0 for what --parse says")
+    do throws(IngestError) { try ReceiveConfiguration.checkNetworks(allow) } catch {
+      throw IngestError(.usage, "--allow: \(error.what)", remedy: error.remedy)
+    }
+    try ReceiveConfiguration.require(
       waitBatch >= 1 && waitBatch <= 4096, "--wait-batch takes 1 to 4096 completions")
     try ReceiveConfiguration.require(
       minWait >= 0 && minWait <= 1_000_000, "--min-wait takes 0 to 1s")
@@ -178,118 +187,6 @@ extension ReceiveMode {
     case .incremental: .incremental
     case .bundle: .bundle
     case .plain: .plain
-    }
-  }
-}
-
-extension ReceiveCounters {
-  init(engine: EngineCounters, observed: ObservedTotals) {
-    bytes = engine.bytes
-    completions = engine.completions
-    leases = engine.leases
-    batches = engine.batches
-    enters = engine.enters
-    records = observed.stage.records
-    payloadBytes = observed.stage.payloadBytes
-    set(ByteEvidence(engine).truth)
-    handedOver = engine.handedOver
-    noBuffers = engine.noBuffers
-    completionsFull = engine.completionsFull
-    refillFlushes = engine.refillFlushes
-    misplaced = engine.misplaced
-    unsplit = engine.unsplit
-    salvagedBytes = engine.salvagedBytes
-    salvages = engine.salvages
-    pauses = engine.pauses
-    rearms = engine.rearms
-    accepted = engine.accepted
-    rejected = engine.rejected
-    acceptFailures = engine.acceptFailures
-    closed = engine.closed
-    reset = engine.reset
-    refused = engine.refused
-    discardedBytes = engine.discardedBytes
-    faults = observed.faults
-    sinkBytes = observed.stage.sinkBytes
-    sinkCopiedBytes = observed.stage.sinkCopiedBytes
-    sinkZeroCopyBytes = observed.stage.sinkZeroCopyBytes
-    sinkKernelCopiedBytes = observed.stage.sinkKernelCopiedBytes
-    sinkLostRecords = observed.stage.sinkLostRecords
-    sinkLostBytes = observed.stage.sinkLostBytes
-    sinkFullTimes = observed.stage.sinkFullTimes
-    sinkSpilledBytes = observed.stage.sinkSpilledBytes
-    sinkReplayedBytes = observed.stage.sinkReplayedBytes
-    sinkSpillWaits = observed.stage.sinkSpillWaits
-    sinkDroppedRecords = observed.stage.sinkDroppedRecords
-    sinkDroppedBytes = observed.stage.sinkDroppedBytes
-    eventsDropped = observed.eventsDropped
-    freeBuffersLow = engine.freeBuffersLow == .max ? nil : engine.freeBuffersLow
-  }
-
-  mutating func set(_ truth: ByteTruth) {
-    self.truth = truth
-    copiedBytes = truth.copied
-  }
-
-  /// Adds what a thread with a later part of the chain has counted.
-  mutating func add(_ placed: PlacedCounters) {
-    faults += placed.faults
-    sinkBytes += placed.sink.bytes
-    sinkCopiedBytes += placed.sink.copiedBytes
-    sinkZeroCopyBytes += placed.sink.zeroCopyBytes
-    sinkKernelCopiedBytes += placed.sink.kernelCopiedBytes
-    sinkFullTimes += placed.sink.fullTimes
-    sinkSpilledBytes += placed.sink.spilledBytes
-    sinkReplayedBytes += placed.sink.replayedBytes
-    sinkSpillWaits += placed.sink.spillWaits
-    sinkDroppedRecords += placed.sink.droppedRecords
-    sinkDroppedBytes += placed.sink.droppedBytes
-    eventsDropped += placed.eventsDropped
-  }
-
-  /// Adds another thread's counters but their truth, which is more than a sum; the low mark is the
-  /// lowest of all.
-  mutating func add(_ other: ReceiveCounters, first: Bool) {
-    bytes += other.bytes
-    completions += other.completions
-    leases += other.leases
-    batches += other.batches
-    enters += other.enters
-    records += other.records
-    payloadBytes += other.payloadBytes
-    handedOver += other.handedOver
-    noBuffers += other.noBuffers
-    completionsFull += other.completionsFull
-    refillFlushes += other.refillFlushes
-    misplaced += other.misplaced
-    unsplit += other.unsplit
-    salvagedBytes += other.salvagedBytes
-    salvages += other.salvages
-    pauses += other.pauses
-    rearms += other.rearms
-    accepted += other.accepted
-    rejected += other.rejected
-    acceptFailures += other.acceptFailures
-    closed += other.closed
-    reset += other.reset
-    refused += other.refused
-    discardedBytes += other.discardedBytes
-    faults += other.faults
-    sinkBytes += other.sinkBytes
-    sinkCopiedBytes += other.sinkCopiedBytes
-    sinkZeroCopyBytes += other.sinkZeroCopyBytes
-    sinkKernelCopiedBytes += other.sinkKernelCopiedBytes
-    sinkLostRecords += other.sinkLostRecords
-    sinkLostBytes += other.sinkLostBytes
-    sinkFullTimes += other.sinkFullTimes
-    sinkSpilledBytes += other.sinkSpilledBytes
-    sinkReplayedBytes += other.sinkReplayedBytes
-    sinkSpillWaits += other.sinkSpillWaits
-    sinkDroppedRecords += other.sinkDroppedRecords
-    sinkDroppedBytes += other.sinkDroppedBytes
-    eventsDropped += other.eventsDropped
-    if let low = other.freeBuffersLow {
-      freeBuffersLow = first ? low : min(freeBuffersLow ?? low, low)
     }
   }
 }

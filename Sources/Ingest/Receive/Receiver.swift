@@ -28,7 +28,7 @@ public final class Receiver: Sendable {
 
   private struct State {
     var threads: [QueueThread] = []
-    var endpoint = Endpoint()
+    var endpoints: [Endpoint] = []
     var startedAt: UInt64 = 0
     var stopAsked = false
     var nic: NICSetup?
@@ -91,8 +91,9 @@ public final class Receiver: Sendable {
       throw IngestError(
         .usage, "the receiver was started already", remedy: "make a new one for each run")
     }
+    let places = try ListenPlaces(configuration, tell: tell)
     // Before anybody can connect: a connection stays with the queue that it first came by.
-    let nic = try setUpNIC()
+    let nic = try setUpNIC(places)
     // Before the first byte: what the NIC left whole until now is not ours.
     let meter = TruthMeter(configuration, plan)
     // Afterwards no socket can be opened any more.
@@ -103,7 +104,7 @@ public final class Receiver: Sendable {
     }
     do throws(IngestError) {
       let gate = try makeGate(nic)
-      let threads = try startThreads(gate, tell: tell)
+      let threads = try startThreads(gate, places, tell: tell)
       try passGate(gate, threads)
       state.withLock { $0.threads = threads }
     } catch {
@@ -113,10 +114,9 @@ public final class Receiver: Sendable {
     state.withLock { $0.nic = nic }
   }
 
-  private func setUpNIC() throws(IngestError) -> NICSetup? {
-    guard let ifname = configuration.ifname, let wish = try configuration.nicWish(plan) else {
-      return nil
-    }
+  private func setUpNIC(_ places: ListenPlaces) throws(IngestError) -> NICSetup? {
+    guard let ifname = configuration.ifname, let wish = try configuration.nicWish(plan, places)
+    else { return nil }
     let nic = try NICSetup(ifname, wish, force: configuration.force)
     guard configuration.privileges == .drop else { return nic }
     do throws(IngestError) {
@@ -129,29 +129,31 @@ public final class Receiver: Sendable {
   }
 
   private func startThreads(
-    _ gate: PrivilegeGate?, tell: (String) -> Void
+    _ gate: PrivilegeGate?, _ places: ListenPlaces, tell: (String) -> Void
   ) throws(IngestError) -> [QueueThread] {
     let recording = try makeRecording()
-    var listener = try Listener(configuration, threads: plan.threads)
+    var listener = try Listener(places, configuration, threads: plan.threads)
     let cpus = try Placement.cpus(configuration.cpus, threads: plan.threads, flag: "--cpu")
     var limits = EngineControl.Limits()
     limits.bytes = configuration.bytes
     limits.connections = configuration.connections
+    limits.openConnections = configuration.maxConnections
     if configuration.time > 0 {
       limits.deadline = ik_clock_ns() + UInt64(configuration.time * 1e9)
     }
     let shared = EngineControl(limits: limits)
     control.withLock { $0 = shared }
     let descriptors = listener.take()
-    let endpoint = listener.endpoint
+    let endpoints = listener.endpoints
     let shares = QueueShares()
     defer { shares.clear() }
     let exchange = makeExchange()
+    let peers = try configuration.peerGate()
     let made = cpus.indices.map { index in
       QueueThread(
         index: index, cpu: cpus[index], configuration: configuration,
-        listener: descriptors[index], control: shared, body: body, plan: plan, shares: shares,
-        exchange: exchange, gate: gate, recording: recording)
+        listeners: descriptors[index], control: shared, body: body, plan: plan, shares: shares,
+        exchange: exchange, gate: gate, peers: peers, recording: recording)
     }
     var failure: IngestError?
     for thread in made where failure == nil { failure = thread.start(tell: tell) }
@@ -161,7 +163,7 @@ public final class Receiver: Sendable {
     }
     state.withLock { state in
       state.recording = recording
-      state.endpoint = endpoint
+      state.endpoints = endpoints
       state.startedAt = ik_clock_ns()
     }
     return made
@@ -201,8 +203,8 @@ public final class Receiver: Sendable {
   /// What the process may still do; nil where privileges are kept.
   public var privileges: PrivilegesInEffect? { state.withLock { $0.gate }?.drop.inEffect() }
 
-  /// The address it listens on; with port 0 asked for, the port it got.
-  public var endpoints: [Endpoint] { state.withLock { [$0.endpoint] } }
+  /// The addresses it listens on; with port 0 asked for, the port it got.
+  public var endpoints: [Endpoint] { state.withLock { $0.endpoints } }
 
   /// Why a better engine or receive mode was not taken.
   public var remarks: [String] {

@@ -45,10 +45,19 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   public var refused: UInt64 = 0
   /// Connections turned away because `maxConnections` were open.
   public var rejected: UInt64 = 0
+  /// Connections turned away because ``ReceiveConfiguration/allow`` does not name their peer,
+  /// because it has as many open or has sent as much as one may, and because bytes of as many peers
+  /// as there is room for were counted already.
+  public var notAllowed: UInt64 = 0
+  public var peerConnections: UInt64 = 0
+  public var peerBytes: UInt64 = 0
+  public var strangers: UInt64 = 0
+  /// Connections ended because their peer sent more than it may.
+  public var limited: UInt64 = 0
   /// Times that accepting failed for want of descriptors (`ulimit -n`) or memory.
   public var acceptFailures: UInt64 = 0
-  /// Bytes that arrived on connections after they were refused, or after the time that a stop has
-  /// for what sockets hold.
+  /// Bytes that arrived on connections after they were refused or their peer had sent all that it
+  /// may, or after the time that a stop has for what sockets hold.
   public var discardedBytes: UInt64 = 0
   /// Faults reported by stages: digest mismatches, framing errors, sequence gaps.
   public var faults: UInt64 = 0
@@ -85,6 +94,8 @@ public enum ReceiveEvent: BitwiseCopyable, Sendable {
   case opened(Connection)
   case closed(Connection, StreamEnd, bytes: UInt64, records: UInt64, digest: UInt64?)
   case fault(Fault)
+  /// Told once for a peer address and reason; the counters have all.
+  case turnedAway(TurnedAway)
   /// With `sync-every` of the file sink: more of a file is on the disk.
   case synced(SyncedFile)
 }

@@ -23,8 +23,9 @@ extension NICStep {
     case .createContext(let owned):
       IndirectionTable.words(for: owned.table).map { "ethtool -X \(ifname) \($0) context new" }
     case .insertRule(let owned):
-      "ethtool -N \(ifname) flow-type \(owned.flow.isIPv6 ? "tcp6" : "tcp4") dst-port "
-        + "\(owned.flow.port) "
+      "ethtool -N \(ifname) flow-type \(owned.flow.isIPv6 ? "tcp6" : "tcp4") "
+        + (owned.flow.addressText.map { "dst-ip \($0) " } ?? "")
+        + "dst-port \(owned.flow.port) "
         + (owned.context.map { "context \($0)" } ?? "action \(owned.queue ?? 0)")
         + (owned.location.map { " loc \($0)" } ?? "")
     case .deleteRule(let location, _): "ethtool -N \(ifname) delete \(location)"

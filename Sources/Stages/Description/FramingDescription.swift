@@ -20,21 +20,26 @@ public struct FramingDescription: Equatable, Sendable {
   /// - Parameters:
   ///   - text: what was given to `--parse`, for errors.
   ///   - max: a bound to take instead of the file's.
-  public init(path: String, text: String, max: Int? = nil) throws(SpecificationError) {
+  ///   - bound: one that neither goes beyond, and that holds where neither is given.
+  public init(
+    path: String, text: String, max: Int? = nil, bound: Int? = nil
+  ) throws(SpecificationError) {
     let file: JSON5File
     do throws(JSON5Error) {
       file = try JSON5File(path)
     } catch {
       throw SpecificationError(
         flag: "--parse", text: text, problem: error.what,
-        allowed: "a JSON5 file that can be read (`ls -l \(path)`)",
+        allowed: error.isUntrusted
+          ? "a file that nobody else can change (\(error.remedy ?? ""))"
+          : "a JSON5 file that can be read (`ls -l \(path)`)",
         example: StageHelp.example(place: "parse", kind: "described"))
     }
     var reader = DescriptionReader(file, text: text)
     let forms = ["length", "chunked"]
     switch try reader.word("form", among: forms) {
-    case "length"?: form = .length(try FramingDescription.header(&reader, max))
-    case "chunked"?: form = .chunked(try FramingDescription.chunks(&reader, max))
+    case "length"?: form = .length(try FramingDescription.header(&reader, max, bound))
+    case "chunked"?: form = .chunked(try FramingDescription.chunks(&reader, max, bound))
     default: throw reader.missing("form", allowed: "form: \"length\" or form: \"chunked\"")
     }
     try reader.finish()
@@ -63,7 +68,7 @@ extension FramingDescription {
   private static let heads = 2...1 << 30
 
   private static func header(
-    _ reader: inout DescriptionReader, _ max: Int?
+    _ reader: inout DescriptionReader, _ max: Int?, _ bound: Int?
   ) throws(SpecificationError) -> HeaderFramer {
     let largest = HeaderFramer.largestSize
     guard let size = try reader.size("header", in: 1...largest) else {
@@ -84,7 +89,8 @@ extension FramingDescription {
     let described = try reader.size("max", in: bounds)
     return HeaderFramer(
       size: size, length: length, magic: magic, trailer: trailer,
-      max: max ?? described ?? LengthFramer.defaultMax, headMax: headMax)
+      max: ParseSpecification.most(max ?? described, LengthFramer.defaultMax, bound),
+      headMax: headMax)
   }
 
   private static func field(
@@ -125,12 +131,12 @@ extension FramingDescription {
   }
 
   private static func chunks(
-    _ reader: inout DescriptionReader, _ max: Int?
+    _ reader: inout DescriptionReader, _ max: Int?, _ bound: Int?
   ) throws(SpecificationError) -> ChunkedFramer {
     let (headMax, before) = try head(&reader, ChunkedFramer.Heads.allCases.map(\.rawValue))
     let described = try reader.size("max", in: bounds)
     return ChunkedFramer(
-      max: max ?? described ?? LengthFramer.defaultMax,
+      max: ParseSpecification.most(max ?? described, LengthFramer.defaultMax, bound),
       lineMax: try reader.size("line", in: 3...1 << 20) ?? 4 << 10,
       trailersMax: try reader.size("trailers", in: heads) ?? 64 << 10,
       headMax: headMax, heads: before == "message" ? .message : .connection)

@@ -1,58 +1,35 @@
 import Glibc
+import Trust
 
 /// A file that may be loaded into this process: a shared object that nobody but root and this
 /// process's user could have written.
 struct PluginFile {
-  /// Absolute, links followed.
+  /// Absolute, links followed. What is loaded by it is what was checked: nobody else can put
+  /// another file there (``TrustedFile``). The name stays, rather than a descriptor's in /proc,
+  /// because libraries are found beside it ($ORIGIN) and debuggers show it.
   let path: String
 
   init(_ given: String) throws(SinkError) {
-    guard let resolved = unsafe realpath(given, nil) else {
+    // Not to wait for whoever would write into a pipe.
+    let file = unsafe open(given, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard file >= 0 else {
       throw SinkError(
         .usage, "--stage \(given): \(unsafe String(cString: strerror(errno)))",
         remedy: "give the path of a shared object; it is not searched for (`ls -l \(given)`)")
     }
-    path = unsafe String(cString: resolved)
-    unsafe free(resolved)
-    try PluginFile.checkOwner(path)
-    // Whoever may write the directory may put another file in its place.
-    let directory = path.split(separator: "/").dropLast().joined(separator: "/")
-    try PluginFile.checkOwner("/" + directory)
-    try checkKind()
-  }
-
-  private static func checkOwner(_ path: String) throws(SinkError) {
-    var found = stat()
-    guard unsafe stat(path, &found) == 0 else {
-      throw SinkError(.usage, "--stage \(path): \(unsafe String(cString: strerror(errno)))")
-    }
-    guard found.st_uid == 0 || found.st_uid == geteuid() else {
+    defer { close(file) }
+    do throws(TrustError) {
+      path = try TrustedFile.check(file, given: given) ?? given
+    } catch {
       throw SinkError(
-        .usage, "--stage: \(path) belongs to user \(found.st_uid), who could change it",
-        remedy: "`chown root \(path)`, or copy it to a place of your own")
+        .usage, "--stage: \(error.what)",
+        remedy: "\(error.remedy): what is loaded runs with all rights of this process")
     }
-    let isDirectory = found.st_mode & S_IFMT == S_IFDIR
-    // In a sticky directory only owners replace files.
-    if isDirectory && found.st_mode & S_ISVTX != 0 { return }
-    let isOthers = found.st_mode & S_IWOTH != 0
-    let isGroups =
-      found.st_mode & S_IWGRP != 0 && found.st_gid != 0 && found.st_gid != getegid()
-    guard !isOthers, !isGroups else {
-      throw SinkError(
-        .usage, "--stage: \(path) can be written by other users",
-        remedy: "`chmod go-w \(path)`: what is loaded runs with all rights of this process")
-    }
+    try PluginFile.checkKind(file, path)
   }
 
   /// Refuses what is no shared object, which dlopen(3) says less clearly.
-  private func checkKind() throws(SinkError) {
-    let file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard file >= 0 else {
-      throw SinkError(
-        .usage, "--stage \(path): \(unsafe String(cString: strerror(errno)))",
-        remedy: "check the file's mode (`ls -l`)")
-    }
-    defer { close(file) }
+  private static func checkKind(_ file: Int32, _ path: String) throws(SinkError) {
     // An ELF file's first bytes, and its type in the 17th: 3 is a shared object.
     var head = [UInt8](repeating: 0, count: 18)
     let count = unsafe head.withUnsafeMutableBytes { unsafe read(file, $0.baseAddress, $0.count) }

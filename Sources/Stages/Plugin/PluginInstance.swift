@@ -158,7 +158,7 @@ extension StreamEnd {
     switch self {
     case .finished: UInt32(INGEST_STAGE_FINISHED)
     case .failed, .misplaced, .unsplit: UInt32(INGEST_STAGE_FAILED)
-    case .refused: UInt32(INGEST_STAGE_REFUSED)
+    case .refused, .limited: UInt32(INGEST_STAGE_REFUSED)
     case .stopped: UInt32(INGEST_STAGE_STOPPED)
     }
   }

@@ -35,17 +35,20 @@ public struct PluginServer {
     }
   }
 
-  /// What is done on the way: once the shared object is loaded, and in each process once its
-  /// instance is made.
+  /// What is done on the way: before the shared object is loaded, once it is, and in each process
+  /// once its instance is made.
   public struct Hooks {
     public typealias Hook = () throws(SinkError) -> Void
+    var loading: Hook
     var loaded: Hook
     var made: Hook
 
     public init(
+      loading: @escaping Hook = { () throws(SinkError) in },
       loaded: @escaping Hook = { () throws(SinkError) in },
       made: @escaping Hook = { () throws(SinkError) in }
     ) {
+      self.loading = loading
       self.loaded = loaded
       self.made = made
     }
@@ -61,6 +64,7 @@ public struct PluginServer {
     do throws(SinkError) {
       let desk = try PluginDesk(descriptor: start.desk)
       let library = try desk.tell(start.control) { () throws(SinkError) in
+        try hooks.loading()
         let library = try PluginLibrary(start.library)
         try hooks.loaded()
         return library

@@ -210,7 +210,7 @@ extension StreamEnd {
     switch self {
     case .finished: Int(INGEST_FILE_FINISHED)
     case .failed, .misplaced, .unsplit: Int(INGEST_FILE_FAILED)
-    case .refused: Int(INGEST_FILE_REFUSED)
+    case .refused, .limited: Int(INGEST_FILE_REFUSED)
     case .stopped: Int(INGEST_FILE_STOPPED)
     }
   }

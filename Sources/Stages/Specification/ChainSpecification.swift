@@ -6,11 +6,12 @@ public struct ChainSpecification: Equatable, Sendable, CustomStringConvertible {
   public let checksum: ChecksumSpecification
   public let sink: SinkSpecification
 
-  /// Reads the three values and refuses what makes no sense together.
+  /// Reads the three values and refuses what makes no sense together. `recordBound` is the most
+  /// payload bytes of a record, whatever the framing; nil leaves that to `parse`.
   public init(
-    parse: String, checksum: String, sink: String
+    parse: String, checksum: String, sink: String, recordBound: Int? = nil
   ) throws(SpecificationError) {
-    self.parse = try ParseSpecification(parse)
+    self.parse = try ParseSpecification(parse, bound: recordBound)
     self.checksum = try ChecksumSpecification(checksum)
     self.sink = try SinkSpecification(sink)
     if case .verify(let kind) = self.checksum {

@@ -48,17 +48,23 @@ extension CopyEngine {
   ) {
     core.counters.completions &+= 1
     core.counters.bytes &+= UInt64(bytes)
-    let wanted = core.table[slot].state.isWanted
-    if wanted { core.table[slot].bytes &+= UInt64(bytes) }
+    var excess: UInt32 = 0
+    if core.table[slot].flow == .open {
+      core.table[slot].bytes &+= UInt64(bytes)
+    } else {
+      excess = core.excess(slot, bytes)
+    }
     var walk = view.walk(
       buffer: UInt16(truncatingIfNeeded: flags &>> UInt32(IK_CQE_BUFFER_SHIFT)), bytes: bytes,
       more: flags & UInt32(IK_CQE_F_BUF_MORE) != 0, connection: slot)
     repeat {
-      let (offset, length) = view.claim(&walk)
-      if !wanted || core.batch.refused {
-        core.counters.discardedBytes &+= UInt64(length)
-        view.release(offset)
-        continue
+      var (offset, length) = view.claim(&walk)
+      if walk.remaining < excess || core.batch.refused {
+        length = core.wantedPart(of: length, behind: walk.remaining, excess: excess)
+        if length == 0 {
+          view.release(offset)
+          continue
+        }
       }
       core.counters.leases &+= 1
       let verdict = stage.take(

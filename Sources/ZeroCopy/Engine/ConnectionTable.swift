@@ -11,9 +11,12 @@ public struct ConnectionTable: ~Copyable {
     /// While draining: `bytes` at which what the socket held at the stop is through.
     @usableFromInline var drainTarget: UInt64 = 0
     @usableFromInline var state: State = .free
+    @usableFromInline var flow: Flow = .open
     /// The next slot in whichever queue this one is in; `none` ends it.
     @usableFromInline var next: UInt32 = ConnectionTable.none
     @usableFromInline var descriptor: Int32 = -1
+    /// Where the peer's address is kept account of.
+    @usableFromInline var account: UInt32 = UInt32.max
     @usableFromInline var connection = Connection(slot: 0, serial: 0, peer: Endpoint())
   }
 
@@ -37,6 +40,19 @@ public struct ConnectionTable: ~Copyable {
     case refused
     /// It was still sending when the drain had to end; treated like `refused`.
     case cut
+    /// Its peer has sent all that it may; treated like `refused`.
+    case limited
+  }
+
+  /// What becomes of bytes that arrive: the one thing that the data path asks for each completion.
+  @frozen
+  public enum Flow: UInt8, Sendable {
+    /// All of them go to the stage.
+    case open
+    /// As many as the peer may still send.
+    case metered
+    /// None: the connection is to end.
+    case shut
   }
 
   /// A first-in first-out queue of slots, threaded through the entries.
@@ -75,6 +91,8 @@ public struct ConnectionTable: ~Copyable {
     unsafe entries.deallocate()
     unsafe freeSlots.deallocate()
   }
+
+  var hasRoom: Bool { freeCount > 0 }
 
   /// A slot for a new connection; nil when all are taken.
   mutating func add(descriptor: Int32, peer: Endpoint) -> UInt32? {

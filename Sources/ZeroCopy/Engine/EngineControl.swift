@@ -19,6 +19,9 @@ public final class EngineControl: Sendable {
     public var deadline: UInt64 = 0
     public var bytes: UInt64 = 0
     public var connections: UInt64 = 0
+    /// Connections that may be open at a time, over all engines; one more ends no run, it is turned
+    /// away. 0 is as many as each engine has room for.
+    public var openConnections: Int = 0
 
     public init() {}
 
@@ -29,6 +32,7 @@ public final class EngineControl: Sendable {
   @usableFromInline let request = Atomic<UInt32>(0)
   @usableFromInline let totalBytes = Atomic<UInt64>(0)
   @usableFromInline let totalClosed = Atomic<UInt64>(0)
+  private let openConnections = Atomic<Int>(0)
   let wakers: Mutex<[Int32]> = Mutex([])
 
   public init(limits: Limits = Limits()) { self.limits = limits }
@@ -51,6 +55,21 @@ public final class EngineControl: Sendable {
     let closed = totalClosed.load(ordering: .relaxed)
     return limits.bytes != 0 && bytes >= limits.bytes
       || limits.connections != 0 && closed >= limits.connections
+  }
+
+  /// Whether one more connection may be open; if so it is counted until ``leave()``. Relaxed:
+  /// nothing but the number passes between the threads.
+  func enter() -> Bool {
+    guard limits.openConnections != 0 else { return true }
+    let now = openConnections.wrappingAdd(1, ordering: .relaxed).newValue
+    if now <= limits.openConnections { return true }
+    leave()
+    return false
+  }
+
+  func leave() {
+    guard limits.openConnections != 0 else { return }
+    openConnections.wrappingSubtract(1, ordering: .relaxed)
   }
 
   /// An engine made after a request is woken at once: another one may have reached a limit first.

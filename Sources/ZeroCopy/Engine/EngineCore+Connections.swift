@@ -5,11 +5,20 @@ public import RingCore
 // A connection's life: accepted (here or by another thread), received from, refused, drained,
 // closed. What happens once per connection, never once per lease.
 extension EngineCore {
-  /// A connection was accepted, or accepting ended. Returns the new connection's slot, where this
-  /// engine is to keep it.
+  /// What became of an accepted connection.
   @usableFromInline
-  mutating func acceptCompleted(result: Int32, flags: UInt32) -> UInt32? {
-    if flags & UInt32(IK_CQE_F_MORE) == 0 && accepting == .armed { accepting = .wanted }
+  enum Admission {
+    /// Another engine has it, or nobody; if it was turned away, that is only counted.
+    case none
+    case slot(UInt32)
+    /// Turned away for the first time.
+    case turnedAway(TurnedAway)
+  }
+
+  /// A connection was accepted, or accepting ended.
+  @usableFromInline
+  mutating func acceptCompleted(_ listener: UInt32, result: Int32, flags: UInt32) -> Admission {
+    if flags & UInt32(IK_CQE_F_MORE) == 0 { acceptEnded(listener) }
     guard result >= 0 else {
       switch -result {
       case EMFILE, ENFILE, ENOBUFS, ENOMEM:
@@ -22,39 +31,117 @@ extension EngineCore {
       default:
         break  // the connection failed before it was accepted
       }
-      return nil
+      return .none
+    }
+    let peer = EngineCore.peer(of: result)
+    if let peers = options.peers, !peers.allows(peer) {
+      return turnAway(result, peer, .notAllowed, handedOver: false)
     }
     if let seat, seat.exchange.handOver(result, from: waker) {
       counters.handedOver &+= 1
       recorder.append(FlightEvent(.handedOver))
-      return nil
+      return .none
     }
-    return adopt(result)
+    return adopt(result, peer)
   }
 
-  /// Takes a connection that another engine accepted; nil when none waits.
+  /// Takes a connection that another engine accepted and allowed; nil when none waits.
   @usableFromInline
   mutating func takeHandedOver() -> Int32? { seat?.exchange.take(for: waker) }
 
-  /// Gives a connected socket a slot, or turns it away.
   @usableFromInline
-  mutating func adopt(_ descriptor: Int32, handedOver: Bool = false) -> UInt32? {
+  mutating func adoptHandedOver(_ descriptor: Int32) -> Admission {
+    adopt(descriptor, EngineCore.peer(of: descriptor), handedOver: true)
+  }
+
+  private static func peer(of descriptor: Int32) -> Endpoint {
     var peer = ik_endpoint()
     _ = unsafe ik_endpoint_of(descriptor, 1, &peer)
-    guard !stopping, let slot = table.add(descriptor: descriptor, peer: Endpoint(raw: peer)) else {
+    return Endpoint(raw: peer)
+  }
+
+  /// Gives a connected socket a slot, or turns it away.
+  private mutating func adopt(
+    _ descriptor: Int32, _ peer: Endpoint, handedOver: Bool = false
+  ) -> Admission {
+    guard !stopping, table.hasRoom, control.enter() else {
       counters.rejected &+= 1
-      recorder.append(FlightEvent(.rejected, detail: handedOver ? 1 : 0))
-      _ = ik_abort(descriptor)
-      Glibc.close(descriptor)
-      return nil
+      reset(descriptor, handedOver: handedOver)
+      return .none
     }
+    var account = PeerLedger.none
+    if let ledger = options.peers?.ledger {
+      switch ledger.open(PeerAddress(peer)) {
+      case .account(let number): account = number
+      case .refused(let reason):
+        control.leave()
+        return turnAway(descriptor, peer, reason, handedOver: handedOver)
+      }
+    }
+    guard let slot = table.add(descriptor: descriptor, peer: peer) else { return .none }
+    table[slot].account = account
+    if options.peers?.ledger?.countsBytes ?? false { table[slot].flow = .metered }
     counters.accepted &+= 1
     ik_own(descriptor)
     recorder.append(
       FlightEvent(
         .opened, detail: handedOver ? 1 : 0, index: slot, table[slot].connection.serial))
     table.append(slot, to: &toArm)
-    return slot
+    return .slot(slot)
+  }
+
+  /// Closes a connection whose peer is not to be served, before a byte of it was read.
+  private mutating func turnAway(
+    _ descriptor: Int32, _ peer: Endpoint, _ reason: TurnedAway.Reason, handedOver: Bool
+  ) -> Admission {
+    switch reason {
+    case .notAllowed: counters.notAllowed &+= 1
+    case .connections: counters.peerConnections &+= 1
+    case .bytes: counters.peerBytes &+= 1
+    case .strangers: counters.strangers &+= 1
+    }
+    reset(descriptor, handedOver: handedOver)
+    guard options.peers?.isNews(peer, reason) ?? false else { return .none }
+    return .turnedAway(TurnedAway(peer: peer, reason: reason))
+  }
+
+  private mutating func reset(_ descriptor: Int32, handedOver: Bool) {
+    recorder.append(FlightEvent(.rejected, detail: handedOver ? 1 : 0))
+    _ = ik_abort(descriptor)
+    Glibc.close(descriptor)
+  }
+
+  // MARK: Bytes that are not for the stage
+
+  /// Of a connection whose flow is not open: how many of `bytes` that have arrived are not for the
+  /// stage, the last ones; `.max` is all of them. The others are counted as the connection's.
+  @usableFromInline @inline(never)
+  mutating func excess(_ slot: UInt32, _ bytes: UInt32) -> UInt32 {
+    guard table[slot].flow == .metered, let ledger = options.peers?.ledger else { return .max }
+    let granted = ledger.take(UInt64(bytes), of: table[slot].account)
+    table[slot].bytes &+= granted
+    if granted < UInt64(bytes) {
+      counters.limited &+= 1
+      recorder.append(FlightEvent(.refused, index: slot))
+      shut(slot, .limited)
+    }
+    return bytes &- UInt32(truncatingIfNeeded: granted)
+  }
+
+  /// How much of a piece of that many bytes is for the stage, where `excess` bytes of a completion
+  /// are not and `behind` bytes of it come after the piece. The rest is counted as discarded.
+  @usableFromInline @inline(never)
+  mutating func wantedPart(of length: UInt32, behind: UInt32, excess: UInt32) -> UInt32 {
+    let discarded = batch.refused || excess == .max ? length : min(length, excess &- behind)
+    counters.discardedBytes &+= UInt64(discarded)
+    return length &- discarded
+  }
+
+  /// No more of this connection goes to the stage; its receive ends by the shutdown.
+  private mutating func shut(_ slot: UInt32, _ state: ConnectionTable.State) {
+    table[slot].state = state
+    table[slot].flow = .shut
+    Glibc.shutdown(table[slot].descriptor, Int32(SHUT_RDWR))
   }
 
   /// A receive ended with data in its last completion: arm it again.
@@ -79,6 +166,7 @@ extension EngineCore {
     switch table[slot].state {
     case .refused: .refused
     case .ending, .cut: .stopped
+    case .limited: .limited
     // While draining, nothing was shut down here: the end is the peer's.
     case .receiving, .paused, .draining, .free: errno == 0 ? .finished : .failed(errno)
     }
@@ -90,10 +178,9 @@ extension EngineCore {
   mutating func refuse(_ slot: UInt32) {
     batch.refused = false
     guard table[slot].state.isWanted, table[slot].state != .free else { return }
-    table[slot].state = .refused
     counters.refused &+= 1
     recorder.append(FlightEvent(.refused, index: slot))
-    Glibc.shutdown(table[slot].descriptor, Int32(SHUT_RDWR))
+    shut(slot, .refused)
   }
 
   /// Refuses the connections that a stage gave up on outside their leases.
@@ -106,7 +193,7 @@ extension EngineCore {
   mutating func releaseConnection(_ slot: UInt32, _ end: StreamEnd) {
     switch end {
     case .failed, .misplaced, .unsplit: counters.reset &+= 1
-    case .finished, .refused, .stopped: break
+    case .finished, .refused, .stopped, .limited: break
     }
     counters.closed &+= 1
     recordClose(slot, end)
@@ -117,6 +204,8 @@ extension EngineCore {
       _ = ik_abort(descriptor)
     }
     ik_close_owned(descriptor)
+    options.peers?.ledger?.close(table[slot].account)
+    control.leave()
     table.remove(slot)
     if accepting == .blocked { accepting = .wanted }
   }
@@ -136,10 +225,7 @@ extension EngineCore {
 
   /// No more of this connection is wanted. With both sides shut down the kernel answers what the
   /// peer still sends with a reset (net/ipv4/tcp_input.c, tcp_rcv_state_process).
-  mutating func cut(_ slot: UInt32) {
-    table[slot].state = .cut
-    Glibc.shutdown(table[slot].descriptor, Int32(SHUT_RDWR))
-  }
+  mutating func cut(_ slot: UInt32) { shut(slot, .cut) }
 }
 
 extension StreamEnd {
@@ -148,7 +234,7 @@ extension StreamEnd {
   var isOurs: Bool {
     switch self {
     case .finished: false
-    case .failed, .refused, .stopped, .misplaced, .unsplit: true
+    case .failed, .refused, .stopped, .misplaced, .unsplit, .limited: true
     }
   }
 }

@@ -26,6 +26,8 @@ public struct EngineCore: ~Copyable {
   @usableFromInline var toArm = ConnectionTable.Queue()
   @usableFromInline var paused = ConnectionTable.Queue()
   @usableFromInline var accepting = Accepting.wanted
+  /// Listening sockets without an accept in flight, a bit for each.
+  private(set) var unarmed: UInt32
   /// When to accept again after the process ran out of descriptors or memory for it.
   @usableFromInline var acceptRetryAt: UInt64 = 0
   /// When paused receives are tried again whatever the engine knows of free buffers.
@@ -83,6 +85,7 @@ public struct EngineCore: ~Copyable {
     self.shared = shared
     self.seat = seat
     self.listener = listener
+    unarmed = .max >> UInt32(31 - options.moreListeners.count)
     self.waker = waker
     control.register(waker: waker)
     if let seat { seat.exchange.register(waker: waker, queue: seat.queue) }
@@ -93,6 +96,7 @@ public struct EngineCore: ~Copyable {
     seat?.exchange.unregister(waker: waker)
     Glibc.close(waker)
     ik_close_owned(listener)
+    for other in options.moreListeners { ik_close_owned(other) }
   }
 }
 
@@ -106,11 +110,25 @@ extension EngineCore {
       unsafe entry.pointee.user_data = OperationTag(.wake, index: 0).rawValue
       wakerArmed = true
     }
-    if accepting == .wanted, let entry = unsafe ring.submissions.next() {
-      unsafe ik_prep_accept_multishot(entry, listener, UInt32(SOCK_CLOEXEC.rawValue))
-      unsafe entry.pointee.user_data = OperationTag(.accept, index: 0).rawValue
-      accepting = .armed
+    if accepting == .wanted { armAccepts() }
+  }
+
+  private mutating func armAccepts() {
+    while unarmed != 0, let entry = unsafe ring.submissions.next() {
+      let index = unarmed.trailingZeroBitCount
+      unarmed &= unarmed - 1
+      let socket = index == 0 ? listener : options.moreListeners[index - 1]
+      unsafe ik_prep_accept_multishot(entry, socket, UInt32(SOCK_CLOEXEC.rawValue))
+      unsafe entry.pointee.user_data = OperationTag(.accept, index: UInt32(index)).rawValue
     }
+    if unarmed == 0 { accepting = .armed }
+  }
+
+  /// An accept has ended: it is to be armed again.
+  mutating func acceptEnded(_ index: UInt32) {
+    guard index <= UInt32(options.moreListeners.count) else { return }
+    unarmed |= 1 << index
+    if accepting == .armed { accepting = .wanted }
   }
 
   /// Arms every receive again that waited for free buffers.
@@ -215,7 +233,10 @@ extension EngineCore {
     recorder.append(FlightEvent(.stopping))
     batch.isStopping = true
     stopDeadline = batch.now &+ EngineCore.drainLimit
-    if accepting != .ended { Glibc.shutdown(listener, Int32(SHUT_RDWR)) }
+    if accepting != .ended {
+      Glibc.shutdown(listener, Int32(SHUT_RDWR))
+      for other in options.moreListeners { Glibc.shutdown(other, Int32(SHUT_RDWR)) }
+    }
     accepting = .ended
     for slot in 0..<UInt32(table.capacity) {
       switch table[slot].state {
@@ -225,7 +246,7 @@ extension EngineCore {
         table[slot].drainTarget = table[slot].bytes &+ unread
         // Ends a receive that waits for more.
         if unread == 0 { endDrained(slot) }
-      case .free, .refused, .draining, .ending, .cut:
+      case .free, .refused, .draining, .ending, .cut, .limited:
         break
       }
     }
@@ -238,7 +259,7 @@ extension EngineCore {
     for slot in 0..<UInt32(table.capacity) {
       switch table[slot].state {
       case .draining, .ending: cut(slot)
-      case .free, .receiving, .paused, .refused, .cut: break
+      case .free, .receiving, .paused, .refused, .cut, .limited: break
       }
     }
     // A receive that waits for buffers has no completion to end with, unless it is tried again.

@@ -16,13 +16,21 @@ public struct EngineCounters: BitwiseCopyable, Sendable {
   public var rearms: UInt64 = 0
   public var accepted: UInt64 = 0
   public var rejected: UInt64 = 0
+  /// Connections turned away because their peer is not allowed, has as many open or has sent as
+  /// much as one may, or is one more than are kept account of; and connections ended because their
+  /// peer sent more than it may.
+  public var notAllowed: UInt64 = 0
+  public var peerConnections: UInt64 = 0
+  public var peerBytes: UInt64 = 0
+  public var strangers: UInt64 = 0
+  public var limited: UInt64 = 0
   /// Times that accepting failed for want of descriptors or memory.
   public var acceptFailures: UInt64 = 0
   public var closed: UInt64 = 0
   public var reset: UInt64 = 0
   public var refused: UInt64 = 0
-  /// Bytes that arrived on a connection after a stage had refused it, or after a stop had to end
-  /// undrained.
+  /// Bytes that arrived on a connection after a stage had refused it, after its peer had sent all
+  /// that it may, or after a stop had to end undrained.
   public var discardedBytes: UInt64 = 0
   /// Connections given to the engine whose queue their data comes through.
   public var handedOver: UInt64 = 0

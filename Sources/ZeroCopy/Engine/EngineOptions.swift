@@ -7,6 +7,11 @@ public struct EngineOptions: Sendable {
   public var minimumWait: UInt32 = 200
   /// Connections at a time. One more is answered with a reset.
   public var maxConnections: Int = 4096
+  /// Who may connect, and how much of them is taken; nil is everybody and everything. Shared by the
+  /// engines of a receiver.
+  public var peers: PeerGate?
+  /// Listening sockets besides the one that an engine is given, at most 31, owned like that one.
+  public var moreListeners: [Int32] = []
   /// Leases that stages may hold at a time.
   public var holdLimit: Int = 4096
   /// Leases that may come back within one batch, and connections refused in it, where stages on

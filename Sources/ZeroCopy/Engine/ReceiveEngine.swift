@@ -84,13 +84,13 @@ extension ReceiveEngine where Self: ~Copyable {
   ) {
     switch OperationTag.Kind(rawValue: tag.kindByte) {
     case .accept:
-      if let slot = core.acceptCompleted(result: result, flags: flags) { open(slot, &stage) }
+      admit(core.acceptCompleted(tag.index, result: result, flags: flags), &stage)
     case .stage:
       stage.completed(tag.index, result: result, flags: flags, in: &core.batch)
     case .wake:
       core.wakeCompleted(flags: flags)
       while let descriptor = core.takeHandedOver() {
-        if let slot = core.adopt(descriptor, handedOver: true) { open(slot, &stage) }
+        admit(core.adoptHandedOver(descriptor), &stage)
       }
     default:
       break
@@ -98,9 +98,14 @@ extension ReceiveEngine where Self: ~Copyable {
   }
 
   @inlinable
-  mutating func open<S: Stage & ~Copyable>(_ slot: UInt32, _ stage: inout S) {
-    stage.opened(core.table[slot].connection, in: &core.batch)
-    if core.batch.refused { core.refuse(slot) }
+  mutating func admit<S: Stage & ~Copyable>(_ admission: EngineCore.Admission, _ stage: inout S) {
+    switch admission {
+    case .none: break
+    case .slot(let slot):
+      stage.opened(core.table[slot].connection, in: &core.batch)
+      if core.batch.refused { core.refuse(slot) }
+    case .turnedAway(let whom): stage.turnedAway(whom, in: &core.batch)
+    }
   }
 
   /// Ends a connection and tells the stage.

@@ -64,6 +64,11 @@ extension ZeroCopyEngine {
       return waitForReserve(slot, result)
     }
     reserveEmptySince = 0
+    if length == 0 {
+      reserve.give(offset)
+      core.receiveEnded(slot)
+      return true
+    }
     let verdict = stage.take(
       Lease(offset: offset, length: length, connection: slot), in: &core.batch)
     if let released = verdict.take() {
@@ -95,6 +100,13 @@ extension ZeroCopyEngine {
     core.counters.bytes &+= bytes
     core.counters.salvagedBytes &+= bytes
     core.counters.salvages &+= 1
+    guard core.table[slot].flow == .open else {
+      // Of metered bytes perhaps not all, or none.
+      let excess = core.excess(slot, UInt32(result))
+      let length = core.wantedPart(of: UInt32(result), behind: 0, excess: excess)
+      if length != 0 { core.counters.leases &+= 1 }
+      return (offset, length)
+    }
     core.counters.leases &+= 1
     core.table[slot].bytes &+= bytes
     return (offset, UInt32(result))

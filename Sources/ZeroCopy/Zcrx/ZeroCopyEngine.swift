@@ -124,18 +124,23 @@ extension ZeroCopyEngine {
     core.counters.bytes &+= UInt64(bytes)
     let isPlaced = offset & bufferMask != 0 || bytes > longestCopy
     core.counters.placedBytes &+= isPlaced ? UInt64(bytes) : 0
-    let lease = view.claim(offset: offset, length: bytes, connection: slot)
-    guard core.table[slot].state.isWanted else {
-      core.counters.discardedBytes &+= UInt64(bytes)
+    var length = bytes
+    if core.table[slot].flow == .open {
+      core.table[slot].bytes &+= UInt64(bytes)
+    } else {
+      length = core.wantedPart(of: bytes, behind: 0, excess: core.excess(slot, bytes))
+    }
+    guard length != 0 else {
+      let lease = view.claim(offset: offset, length: bytes, connection: slot)
       if let released = lease.done().take() { view.release(released) }
       return
     }
-    core.table[slot].bytes &+= UInt64(bytes)
+    let lease = view.claim(offset: offset, length: length, connection: slot)
     core.counters.leases &+= 1
     if let released = stage.take(lease, in: &core.batch).take() {
       view.release(released)
     } else {
-      core.hold(offset, length: bytes, connection: slot)
+      core.hold(offset, length: length, connection: slot)
     }
     if core.batch.refused { core.refuse(slot) }
     if core.table[slot].state == .draining { core.drained(slot) }

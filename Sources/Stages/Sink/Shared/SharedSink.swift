@@ -274,7 +274,7 @@ extension StreamEnd {
     switch self {
     case .finished: Int(INGEST_SHM_FINISHED)
     case .failed, .misplaced, .unsplit: Int(INGEST_SHM_FAILED)
-    case .refused: Int(INGEST_SHM_REFUSED)
+    case .refused, .limited: Int(INGEST_SHM_REFUSED)
     case .stopped: Int(INGEST_SHM_STOPPED)
     }
   }
