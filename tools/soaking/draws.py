@@ -130,18 +130,23 @@ def traffic(plan, draw):
                       for _ in range(draw.choice([0, 0, 4, 16, 40])))
 
 
+def sample(faults, count, draw):
+    """So many different ones, by their weight."""
+    return sorted(faults, key=lambda fault: draw.random() ** (1 / fault.weight))[-count:]
+
+
 def strikes(plan, draw, has_nic, only):
     """A few faults that this round can have, and when; the last may be one that ends the run."""
     fitting = [fault for fault in FAULTS
                if (has_nic or not fault.needs_nic) and (not only or fault.name in only)
                and fault.fits(plan)]
     lasting = [fault for fault in fitting if not fault.ends]
-    chosen = draw.sample(lasting, min(len(lasting), draw.randint(2, 5)))
+    chosen = sample(lasting, draw.randint(2, 6), draw)
     faults = [(round(draw.uniform(0.2, plan.seconds * 0.8), 1), fault.name, fault.draw(draw, plan))
               for fault in chosen]
     ending = [fault for fault in fitting if fault.ends]
     if ending and (draw.random() < 0.25 or not chosen):
-        last = draw.choice(ending)
+        [last] = sample(ending, 1, draw)
         faults = [one for one in faults if one[1] not in last.excludes]
         at = max([plan.seconds * draw.uniform(0.4, 0.8), *(at for at, *_ in faults)])
         faults.append((round(at + 0.1, 1), last.name, last.draw(draw, plan)))

@@ -33,6 +33,8 @@ class Fault:
 
     name = what = ""
     needs_nic = False
+    # How much rather it is drawn than others where it fits; those that seldom fit are.
+    weight = 1
     # Whether the run is over with it; such a fault comes last, and not with those it excludes.
     ends = False
     excludes = ()

@@ -43,6 +43,7 @@ class Term(Fault):
 
 class Moved(Fault):
     name, what = "moved", "a stream is steered to another bound queue: it ends and says why"
+    weight = 6
     needs_nic = ends = True
     excludes = ("rule", "table", "half-open")
 

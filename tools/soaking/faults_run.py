@@ -45,6 +45,7 @@ class SlowSink(Moment):
 
 class SlowStage(Fault):
     name, what = "slow-stage", "lines for which a plugin takes a fifth of a second"
+    weight = 4
 
     def fits(self, plan):
         return plan.stage == "slow"
@@ -94,6 +95,7 @@ class HalfOpen(Fault):
 
 class Idle(Fault):
     name, what = "idle", "silent connections fill their windows at once while ingest is stopped"
+    weight = 4
 
     def fits(self, plan):
         return bool(plan.idle) and not plan.is_wire
@@ -109,6 +111,7 @@ class Idle(Fault):
 
 class Consumer(Fault):
     name, what = "consumer", "the consumer of shared memory is killed, and another one comes"
+    weight = 4
 
     def fits(self, plan):
         return plan.sink == "shm"
@@ -125,6 +128,7 @@ class Consumer(Fault):
 
 class Worker(Fault):
     name, what = "worker", "the process of an isolated plugin is killed"
+    weight = 4
 
     def fits(self, plan):
         return plan.stage.startswith("isolated")
@@ -174,6 +178,7 @@ class Processor(Moment):
 
 class Descriptors(Fault):
     name, what = "descriptors", "there are fewer descriptors than peers that wait"
+    weight = 4
     needs_nic = True  # setting another's limit takes CAP_SYS_RESOURCE
 
     def fits(self, plan):
@@ -201,6 +206,7 @@ class Descriptors(Fault):
 
 class Memory(Fault):
     name, what = "memory", "a cgroup with little more memory than the run needs"
+    weight = 4
 
     def fits(self, plan):
         # What is written to a file in memory would count as well.
