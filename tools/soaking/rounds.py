@@ -29,7 +29,7 @@ class Round:
         self.after = []
         self.safe = None
         self.leaves_table = self.is_fresh = False
-        self.struck = {}
+        self.struck, self.phases = {}, []
         self.bytes = 0
         self.faults = [(at, catalogue.BY_NAME[name], drawn) for at, name, drawn in plan.faults]
         self.expectation = Expectation()
@@ -120,19 +120,31 @@ class Round:
 
     def run(self):
         """All of it; Failed says what did not hold."""
+        self.phase("before")
         self.ground.prepare(self.plan)
         self.ground.renew()
         before = self.ground.state(), self.ground.pool_buffers()
         try:
             self.launch("first")
+            self.phase("under way")
             self.act()
             code = self.conclude()
             self.hold(code)
+            self.phase("after")
             if self.expectation.is_killed:
                 self.again()
         finally:
             self.tidy()
         self.compare(*before)
+
+    def phase(self, name):
+        """Notes when a part of the round begins."""
+        self.phases.append((name, time.monotonic()))
+
+    def times(self):
+        """How long each part took, in words."""
+        ends = [at for _, at in self.phases[1:]] + [time.monotonic()]
+        return ", ".join(f"{end - at:.1f} {name}" for (name, at), end in zip(self.phases, ends))
 
     def connect(self):
         """All connections are there, silent, before the first byte."""

@@ -113,7 +113,7 @@ def run(options, programs, until, kept):
                 for name, count in round_.struck.items():
                     tally[name] = tally.get(name, 0) + count
                 say(f"round {number + 1} seed {plan.seed} {'FAILED' if failure else 'ok'} "
-                    f"{took:.1f} s: {plan.line()}")
+                    f"{took:.1f} s ({round_.times()}): {plan.line()}")
                 if failure:
                     failed.append(plan.seed)
                     report(options, plan, failure, kept)
