@@ -190,9 +190,11 @@ class Descriptors(Fault):
 
     def strike(self, round_, count):
         process = round_.receiver.process.pid
-        open_now = len(os.listdir(f"/proc/{process}/fd"))
+        used = set(map(int, os.listdir(f"/proc/{process}/fd")))
         before = resource.prlimit(process, resource.RLIMIT_NOFILE)
-        resource.prlimit(process, resource.RLIMIT_NOFILE, (open_now + 2, before[1]))
+        # The limit is one of numbers: two that are free lie below it.
+        limit = [number for number in range(before[0]) if number not in used][2]
+        resource.prlimit(process, resource.RLIMIT_NOFILE, (limit, before[1]))
         try:
             waiting = [round_.stream(f"waiting {number}", 0) for number in range(count)]
             wait_until(lambda: notes(round_.receiver, "accepting"), "a word about accepting",
