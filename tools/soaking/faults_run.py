@@ -179,28 +179,20 @@ class Processor(Moment):
 class Descriptors(Fault):
     name, what = "descriptors", "there are fewer descriptors than peers that wait"
     weight = 4
-    needs_nic = True  # setting another's limit takes CAP_SYS_RESOURCE
 
     def fits(self, plan):
         # What needs one for itself is refused: that is held by a check of its own.
         return plan.sink in ("null", "shm") and not plan.stage.startswith("isolated")
 
-    def draw(self, draw, plan):
-        return draw.randint(6, 20)
+    def before(self, round_, _):
+        # The kernel looks at the limit once, when accepting begins.
+        self.limit = 48 + len(round_.plan.streams) + len(round_.plan.idle)
+        round_.limits = {resource.RLIMIT_NOFILE: self.limit}
 
-    def strike(self, round_, count):
-        process = round_.receiver.process.pid
-        used = set(map(int, os.listdir(f"/proc/{process}/fd")))
-        before = resource.prlimit(process, resource.RLIMIT_NOFILE)
-        # The limit is one of numbers: two that are free lie below it.
-        limit = [number for number in range(before[0]) if number not in used][2]
-        resource.prlimit(process, resource.RLIMIT_NOFILE, (limit, before[1]))
-        try:
-            waiting = [round_.stream(f"waiting {number}", 0) for number in range(count)]
-            wait_until(lambda: notes(round_.receiver, "accepting"), "a word about accepting",
-                       PATIENCE)
-        finally:
-            resource.prlimit(process, resource.RLIMIT_NOFILE, before)
+    def strike(self, round_, _):
+        count = self.limit - round_.descriptors() + 4
+        waiting = [round_.stream(f"waiting {number}", 0) for number in range(count)]
+        wait_until(lambda: notes(round_.receiver, "accepting"), "a word about accepting", 60)
         for stream in waiting:
             stream.go.set()
         return count

@@ -25,7 +25,7 @@ class Round:
         self.receiver = self.wire = None
         self.receivers, self.targets = [], []
         self.streams, self.idle, self.extra = [], [], []
-        self.prefix = ()
+        self.prefix, self.limits = (), None
         self.after = []
         self.safe = None
         self.leaves_table = self.is_fresh = False
@@ -87,7 +87,8 @@ class Round:
                 fault.before(self, drawn)
         recording = os.path.join(self.scratch, f"{name}.flight")
         self.receiver = self.ground.start(
-            [*self.words, "--record", recording, "--record-events", 16384], self.prefix)
+            [*self.words, "--record", recording, "--record-events", 16384], self.prefix,
+            limits=self.limits)
         self.receivers.append(self.receiver)
         for target in self.targets:
             if hasattr(target, "begin"):
@@ -258,7 +259,7 @@ class Round:
         """After a kill the same command works at once."""
         self.end_targets()
         self.streams, self.idle, self.extra = [], [], []
-        self.prefix, self.wire, self.safe = (), None, None
+        self.prefix, self.limits, self.wire, self.safe = (), None, None, None
         self.expectation = Expectation()
         self.faults = []
         self.launch("second")
