@@ -122,9 +122,7 @@ class Round:
     def run(self):
         """All of it; Failed says what did not hold."""
         self.phase("before")
-        self.ground.prepare(self.plan)
-        self.ground.renew()
-        before = self.ground.state(), self.ground.pool_buffers()
+        before = self.ground.baseline(self.plan)
         try:
             self.launch("first")
             self.phase("under way")
@@ -315,3 +313,4 @@ class Round:
         with contextlib.suppress(Failed):
             wait_until(lambda: not self.ground.detached_pools(), "", 30)
         equal(self.ground.detached_pools(), [], "page pools that wait for buffers")
+        self.ground.is_clean = True
