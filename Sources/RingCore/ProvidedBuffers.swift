@@ -139,6 +139,11 @@ public struct ProvidedBuffers: ~Copyable {
       unsafe view.ledger.deallocate()
     #endif
   }
+
+  #if DEBUG
+    /// What is still out, in words; nil when nothing is.
+    public func leaks() -> String? { unsafe view.ledger.pointee.leaks() }
+  #endif
 }
 
 // Every index below comes from the kernel's buffer id (checked against the layout) or from this

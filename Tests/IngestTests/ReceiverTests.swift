@@ -31,6 +31,17 @@ final class SharedCount: Sendable {
   let value = Atomic<UInt64>(0)
 }
 
+#if DEBUG
+  /// A stage that forgets one of the leases it keeps.
+  private struct Forgetful: Stage, ~Copyable {
+    var pool = LeasePool(capacity: 1)
+
+    mutating func take(_ lease: consuming Lease, in batch: inout Batch) -> Verdict {
+      pool.isFull ? lease.done() : pool.keep(lease)
+    }
+  }
+#endif
+
 @Suite struct ReceiverTests {
   static func configuration() -> ReceiveConfiguration {
     var configuration = ReceiveConfiguration()
@@ -201,4 +212,23 @@ final class SharedCount: Sendable {
     configuration.maxCopied = .none
     _ = try Receiver(configuration)
   }
+
+  #if DEBUG
+    @Test("a lease that nobody gives back fails a checked run, by name")
+    func aForgottenLease() throws {
+      var configuration = Self.configuration()
+      configuration.connections = 1
+      configuration.engine = .copy
+      let receiver = try Receiver(configuration) { _ in Forgetful() }
+      try receiver.start()
+      do {
+        let client = LoopbackClient(to: loopback(AF_INET, port: receiver.endpoints[0].raw.port))
+        #expect(client.send([UInt8](repeating: 1, count: 4000)))
+      }
+      let failure = try #require(receiver.finish().failure)
+      #expect(failure.kind == .failed)
+      #expect(failure.what.contains("1 leases were never returned"))
+      #expect(failure.what.contains("offset 0, 4000 bytes, connection 0"))
+    }
+  #endif
 }

@@ -115,11 +115,18 @@ class Receiver(Ended):
                 self.changed.notify_all()
 
     def _wait_for_port(self):
-        start = self.wait_event("start", 90 if self.command[0] == "ip" else 20)
+        start = self.wait_event("start", 90 if "netns" in self.command else 20)
         if start is None or not start["listening"]:
-            code = self.process.poll()
+            code = self._ended()
             raise Failed(f"ingest did not start (exit {code}): {' '.join(self.text)}")
         return int(start["listening"][0].rsplit(":", 1)[1])
+
+    def _ended(self):
+        """The exit code of a run that is about to end, if it is; and all that it said is there."""
+        try:
+            return self.finish(5)
+        except Failed:
+            return None
 
     def wait_event(self, name, seconds):
         """The data of the first event of that name."""

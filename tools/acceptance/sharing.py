@@ -160,13 +160,13 @@ def a_killed_consumer_ends_the_run():
             return f"ended {took:.1f} s later, {counters['sinkLostBytes']} bytes lost: {said[:60]}…"
 
 
-@check
-def a_killed_consumer_is_followed_by_the_next():
+def follows(*place):
+    """A consumer is killed with records at hand; the next one goes on after them."""
     with Scratch() as scratch:
         meeting, source = os.path.join(scratch, "sock"), os.path.join(scratch, "in")
         random_file(source, 64 << 20)
-        with Receiver("--sink", f"shm:{meeting},on-death=continue", "-1") as receiver, \
-                Consumer("c", scratch, meeting, "first") as first:
+        with Receiver("--sink", f"shm:{meeting},on-death=continue", "-1",
+                      *place) as receiver, Consumer("c", scratch, meeting, "first") as first:
             sender = start(deliver, receiver.port, source)
             first.wait_taken(4 << 20)
             # Stopped first, so that it has something when it dies.
@@ -189,6 +189,13 @@ def a_killed_consumer_is_followed_by_the_next():
                 said = receiver.end.get("failure") or ""
                 require(f"of {lost} bytes in all are lost" in said, f"said: {said}")
                 return f"{lost >> 10} KiB lost, {got >> 20} MiB to the next"
+
+
+@check
+def a_killed_consumer_is_followed_by_the_next():
+    last = len(os.sched_getaffinity(0)) - 1
+    return "; on another thread: ".join(follows(*place)
+                                        for place in ([], ["--place", f"sink=cpu{last}"]))
 
 
 @check

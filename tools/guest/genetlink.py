@@ -77,7 +77,7 @@ class Channel:
 @contextlib.contextmanager
 def inside(namespace):
     """This thread is in a named network namespace meanwhile."""
-    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     place = None
     try:
         place = os.open(os.path.join("/run/netns", namespace), os.O_RDONLY)

@@ -216,7 +216,11 @@ final class QueueThread: Sendable {
     announce(mode: mode)
     awaitGate()
     engine.run(&stage)
-    conclude(stage.failures())
+    #if DEBUG
+      conclude(stage.failures() + [engine.leaks()].compactMap(\.self))
+    #else
+      conclude(stage.failures())
+    #endif
   }
 
   @usableFromInline

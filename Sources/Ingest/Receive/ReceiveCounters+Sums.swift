@@ -64,6 +64,8 @@ extension ReceiveCounters {
     sinkCopiedBytes += placed.sink.copiedBytes
     sinkZeroCopyBytes += placed.sink.zeroCopyBytes
     sinkKernelCopiedBytes += placed.sink.kernelCopiedBytes
+    sinkLostRecords += placed.sink.lostRecords
+    sinkLostBytes += placed.sink.lostBytes
     sinkFullTimes += placed.sink.fullTimes
     sinkSpilledBytes += placed.sink.spilledBytes
     sinkReplayedBytes += placed.sink.replayedBytes

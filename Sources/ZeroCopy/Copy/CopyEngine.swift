@@ -81,6 +81,11 @@ public struct CopyEngine: ReceiveEngine, ~Copyable {
   /// Whether every buffer is free or with the kernel: no lease is out.
   public var allBuffersHome: Bool { buffers.view.allHome }
 
+  #if DEBUG
+    /// The leases that nobody has given back, in words; nil when every claim is back.
+    public func leaks() -> String? { buffers.leaks() }
+  #endif
+
   private static func makeRing(_ script: ReplayKernel?) throws(RingError) -> Ring {
     if let script { return Ring(scripted: script) }
     return try Ring(

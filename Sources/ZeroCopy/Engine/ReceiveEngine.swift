@@ -18,6 +18,10 @@ public protocol ReceiveEngine: ~Copyable {
   mutating func returnHeld()
   /// The run is over: sees to it that everything that came back is with the kernel.
   mutating func returnAll()
+  #if DEBUG
+    /// The leases that nobody has given back, in words; nil when every claim is back.
+    func leaks() -> String?
+  #endif
 }
 
 extension ReceiveEngine where Self: ~Copyable {

@@ -77,7 +77,7 @@ public struct ZeroCopyEngine: ReceiveEngine, ~Copyable {
   public var sharedArea: Int32? { area.sharedDescriptor }
 
   #if DEBUG
-    /// What stages still hold, in words; nil when every claim is back.
+    /// The leases that nobody has given back, in words; nil when every claim is back.
     public func leaks() -> String? { refill.leaks() }
   #endif
 }
