@@ -213,6 +213,9 @@ extension ReceiveCounters {
     sinkKernelCopiedBytes = observed.stage.sinkKernelCopiedBytes
     sinkLostRecords = observed.stage.sinkLostRecords
     sinkLostBytes = observed.stage.sinkLostBytes
+    refusedBytes = observed.stage.refusedBytes
+    stageDroppedBytes = observed.stage.stageDroppedBytes
+    sinkWaits = observed.stage.sinkWaits
     sinkFullTimes = observed.stage.sinkFullTimes
     sinkSpilledBytes = observed.stage.sinkSpilledBytes
     sinkReplayedBytes = observed.stage.sinkReplayedBytes
@@ -235,6 +238,11 @@ extension ReceiveCounters {
     sinkCopiedBytes += placed.sink.copiedBytes
     sinkZeroCopyBytes += placed.sink.zeroCopyBytes
     sinkKernelCopiedBytes += placed.sink.kernelCopiedBytes
+    sinkLostRecords += placed.sink.lostRecords
+    sinkLostBytes += placed.sink.lostBytes
+    refusedBytes += placed.sink.refusedBytes
+    stageDroppedBytes += placed.sink.stageDroppedBytes
+    sinkWaits += placed.sink.waits
     sinkFullTimes += placed.sink.fullTimes
     sinkSpilledBytes += placed.sink.spilledBytes
     sinkReplayedBytes += placed.sink.replayedBytes
@@ -278,6 +286,9 @@ extension ReceiveCounters {
     sinkKernelCopiedBytes += other.sinkKernelCopiedBytes
     sinkLostRecords += other.sinkLostRecords
     sinkLostBytes += other.sinkLostBytes
+    refusedBytes += other.refusedBytes
+    stageDroppedBytes += other.stageDroppedBytes
+    sinkWaits += other.sinkWaits
     sinkFullTimes += other.sinkFullTimes
     sinkSpilledBytes += other.sinkSpilledBytes
     sinkReplayedBytes += other.sinkReplayedBytes
