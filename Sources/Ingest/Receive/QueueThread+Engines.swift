@@ -106,6 +106,8 @@ extension QueueThread {
     options.minimumWait = configuration.latency ? 0 : UInt32(configuration.minWait)
     options.maxConnections = configuration.maxConnections
     options.holdLimit = QueueThread.holdLimit
+    let need = DescriptorNeed(configuration)
+    if need.isShort && replay == nil { options.descriptorReserve = need.reserve }
     if body.answersElsewhere {
       // What is handed to another thread, or gathered for plugins, may be back within the same
       // batch, which brings no more leases than the completion queue holds and the area has

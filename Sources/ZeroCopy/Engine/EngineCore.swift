@@ -106,11 +106,31 @@ extension EngineCore {
       unsafe entry.pointee.user_data = OperationTag(.wake, index: 0).rawValue
       wakerArmed = true
     }
-    if accepting == .wanted, let entry = unsafe ring.submissions.next() {
-      unsafe ik_prep_accept_multishot(entry, listener, UInt32(SOCK_CLOEXEC.rawValue))
+    if accepting == .wanted, hasDescriptors(), let entry = unsafe ring.submissions.next() {
+      if options.descriptorReserve > 0 {
+        unsafe ik_prep_accept(entry, listener, UInt32(SOCK_CLOEXEC.rawValue))
+      } else {
+        unsafe ik_prep_accept_multishot(entry, listener, UInt32(SOCK_CLOEXEC.rawValue))
+      }
       unsafe entry.pointee.user_data = OperationTag(.accept, index: 0).rawValue
       accepting = .armed
     }
+  }
+
+  /// Whether one more connection would find what it needs; otherwise accepting rests for a while.
+  private mutating func hasDescriptors() -> Bool {
+    guard options.descriptorReserve > 0,
+      ik_descriptor_room(waker, Int32(clamping: options.descriptorReserve)) == 0
+    else { return true }
+    blockAccepting()
+    return false
+  }
+
+  /// Accepting is tried again when a connection ends, or after a while; peers wait in the backlog.
+  mutating func blockAccepting() {
+    accepting = .blocked
+    acceptRetryAt = batch.now &+ EngineCore.acceptRetry
+    counters.acceptFailures &+= 1
   }
 
   /// Arms every receive again that waited for free buffers.

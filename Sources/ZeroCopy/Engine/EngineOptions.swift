@@ -7,6 +7,9 @@ public struct EngineOptions: Sendable {
   public var minimumWait: UInt32 = 200
   /// Connections at a time. One more is answered with a reset.
   public var maxConnections: Int = 4096
+  /// Where descriptors may run short: connections are accepted one at a time, and only while so
+  /// many are free; further peers wait in the backlog. 0 accepts whoever comes.
+  public var descriptorReserve: Int = 0
   /// Leases that stages may hold at a time.
   public var holdLimit: Int = 4096
   /// Leases that may come back within one batch, and connections refused in it, where stages on
