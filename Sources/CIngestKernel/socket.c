@@ -234,3 +234,15 @@ int ik_zerocopy_notifications(int fd, struct ik_zerocopy_range *out, int capacit
   }
   return count;
 }
+
+int ik_descriptor_room(int descriptor, int count) {
+  int made[64], number = 0;
+  const int wanted = count < 64 ? count : 64;
+  while (number < wanted) {
+    made[number] = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+    if (made[number] < 0) break;
+    number += 1;
+  }
+  for (int index = 0; index < number; index += 1) (void)close(made[index]);
+  return number == wanted;
+}

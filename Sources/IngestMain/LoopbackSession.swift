@@ -32,7 +32,7 @@ final class LoopbackSession {
     reporter = Reporter(
       options, command: LoopbackCommand.name, configuration: .object(object),
       outIsTaken: receive.sink == "stdout" || receive.sink.hasPrefix("stdout:"), bounded: true)
-    log = ConnectionLog(reporter)
+    log = ConnectionLog(reporter, hasDropped: false)
     watch = Watch(interval: options.intervalSeconds)
   }
 

@@ -32,7 +32,7 @@ final class ReceiveSession {
       options, command: RunCommand.name, configuration: .object(object),
       outIsTaken: configuration.sink == "stdout" || configuration.sink.hasPrefix("stdout:"),
       bounded: configuration.time > 0 || configuration.bytes > 0 || configuration.connections > 0)
-    log = ConnectionLog(reporter)
+    log = ConnectionLog(reporter, hasDropped: configuration.privileges == .drop)
     // Isolated ones are ended when they hang.
     let inProcess = configuration.stages.filter { !$0.hasPrefix(PluginSpecification.isolated) }
     stalls = StallWatch(stages: inProcess + [IngestProgram.stageName].compactMap { $0 })

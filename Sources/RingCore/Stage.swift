@@ -51,9 +51,13 @@ public struct StageTotals: Equatable, BitwiseCopyable, Sendable {
   /// Bytes that a sink's zero-copy sends took, and bytes that the kernel copied to send them on.
   public var sinkZeroCopyBytes: UInt64 = 0
   public var sinkKernelCopiedBytes: UInt64 = 0
-  /// Records whose end, and bytes that, no consumer took.
+  /// Records whose end, and bytes that, came to the sink and not to their target.
   public var sinkLostRecords: UInt64 = 0
   public var sinkLostBytes: UInt64 = 0
+  /// Bytes of connections refused before these were shown to the sink, and bytes that a stage
+  /// before it let go of.
+  public var refusedBytes: UInt64 = 0
+  public var stageDroppedBytes: UInt64 = 0
   /// How often a sink's reader was full, bytes that then waited aside, those of them that were
   /// written since, and how often the receiving thread had to wait all the same.
   public var sinkFullTimes: UInt64 = 0
@@ -64,8 +68,16 @@ public struct StageTotals: Equatable, BitwiseCopyable, Sendable {
   public var sinkDroppedRecords: UInt64 = 0
   public var sinkDroppedBytes: UInt64 = 0
 
+  /// How often a thread waited for the sink's reader, or for the next part of the chain.
+  public var sinkWaits: UInt64 = 0
+
   @inlinable
   public init() {}
+
+  /// Bytes that came to the chain: each is in one of these counts once nothing is under way.
+  @inlinable public var accountedBytes: UInt64 {
+    sinkBytes &+ sinkLostBytes &+ sinkDroppedBytes &+ stageDroppedBytes &+ refusedBytes
+  }
 }
 
 /// What a stage knows of one stream.

@@ -16,6 +16,8 @@ public struct RecordChain<Parse: Framer, Rest: Downstream & ~Copyable>: Stage, ~
   public let maxConnections: Int
   /// Over all connections since the start.
   @usableFromInline var all: ChainCounts
+  /// Bytes of leases that were not shown, since their connection was refused before.
+  @usableFromInline var unshown: UInt64 = 0
   @usableFromInline let slots: UnsafeMutablePointer<ChainSlot<Parse.State>>
 
   /// Memory: `maxConnections` times 56 bytes and the framer's state.
@@ -79,6 +81,7 @@ public struct RecordChain<Parse: Framer, Rest: Downstream & ~Copyable>: Stage, ~
         unsafe batch.report(slot.pointee.fault(flaw))
       case .fault(let flaw):
         unsafe batch.refuse(slot.pointee.fault(flaw))
+        unshown &+= UInt64(end &- cursor)
         return rest.finish(lease, in: &batch)
       }
       if measured { batch.meter.lap(.parse) }
@@ -90,6 +93,7 @@ public struct RecordChain<Parse: Framer, Rest: Downstream & ~Copyable>: Stage, ~
       all.add(piece)
       cursor &+= piece.count
     } while cursor < end && !(Rest.mayRefuse && batch.refused)
+    if Rest.mayRefuse { unshown &+= UInt64(end &- cursor) }
     return rest.finish(lease, in: &batch)
   }
 
@@ -164,6 +168,9 @@ public struct RecordChain<Parse: Framer, Rest: Downstream & ~Copyable>: Stage, ~
     totals.sinkKernelCopiedBytes = written.kernelCopiedBytes
     totals.sinkLostRecords = written.lostRecords
     totals.sinkLostBytes = written.lostBytes
+    totals.refusedBytes = written.refusedBytes &+ unshown
+    totals.stageDroppedBytes = written.stageDroppedBytes
+    totals.sinkWaits = written.waits
     totals.sinkFullTimes = written.fullTimes
     totals.sinkSpilledBytes = written.spilledBytes
     totals.sinkReplayedBytes = written.replayedBytes

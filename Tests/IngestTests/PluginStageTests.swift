@@ -150,6 +150,7 @@ private func streams(_ generator: inout SeededGenerator, shouts: Bool) -> [Simul
       let outcome = try simulation.run(streams, parse: LinesFramer(), plugins: plugins)
       #expect(outcome.problems == [])
       #expect(outcome.records == swift.records)
+      #expect(outcome.accounted == outcome.received)
       let sorted = options.count > 1
       #expect(told(outcome.faults, 4, sorted: sorted) == told(swift.faults, 4, sorted: sorted))
     }

@@ -23,6 +23,8 @@ struct SinkDriver: ~Copyable {
   /// Answers to give instead of the kernel's, by the number of the completion from 1.
   var answers: [Int: Int32] = [:]
   private(set) var completions = 0
+  /// Bytes that the sink was given.
+  private(set) var delivered: UInt64 = 0
 
   init(
     bufferSize: Int = 16384, buffers: Int = 32, entries: UInt32 = 64, withRing: Bool = true,
@@ -43,6 +45,7 @@ struct SinkDriver: ~Copyable {
   ) throws {
     let count = min(count, stream.left, Int(area.layout.bufferSize))
     let offset = try place(count, &sink)
+    delivered += UInt64(count)
     unsafe stream.bytes.withUnsafeBytes { bytes in
       unsafe (area.base + Int(offset)).copyMemory(
         from: bytes.baseAddress! + stream.cursor, byteCount: count)
@@ -142,6 +145,13 @@ struct SinkDriver: ~Copyable {
       sink.completed(tag.index, result: result, flags: flags, in: &batch)
     }
     ring.completions.advance(ready)
+  }
+
+  /// A sink that writes all bytes and has nothing under way has counted each once.
+  func expectAccounted(_ counters: SinkCounters) {
+    let counted = counters.bytes + counters.lostBytes + counters.droppedBytes
+    let delivered = delivered
+    #expect(counted == delivered)
   }
 
   /// Runs the ring until the sink has nothing under way.

@@ -82,6 +82,7 @@ struct SinkFailureTests {
       driver.drain(&sink)
       #expect(contents(path + "/connection-1") == small.bytes)
       #expect(driver.out.isEmpty)
+      driver.expectAccounted(sink.counters)
       #expect(driver.refusals == [1])
       unsafe unlink(path + "/connection-1")
     }
@@ -116,6 +117,8 @@ struct SinkFailureTests {
     #expect(driver.refusals.sorted() == [0, 1, 2])
     #expect(driver.faults.map(\.connection).sorted() == [1, 2, 3])
     for stream in streams { driver.close(stream, &sink, .refused) }
+    driver.expectAccounted(sink.counters)
+    #expect(sink.counters.lostBytes > 0)
     let late = sample(slot: 3, serial: 4, bytes: [1])
     driver.open(late, &sink)
     #expect(driver.refusals.contains(3))

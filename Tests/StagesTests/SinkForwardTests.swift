@@ -105,6 +105,7 @@ struct SinkForwardTests {
     driver.close(stream, &sink, .refused)
     driver.drain(&sink)
     #expect(driver.out.isEmpty)
+    driver.expectAccounted(sink.counters)
     #expect(sink.failures.count == 1)
     let said = sink.failures.first
     #expect(said?.description.contains("could not connect: Connection refused") == true)
@@ -130,6 +131,8 @@ struct SinkForwardTests {
     driver.close(stream, &sink, .refused)
     driver.drain(&sink)
     #expect(driver.out.isEmpty)
+    driver.expectAccounted(sink.counters)
+    #expect(sink.counters.lostBytes > 0)
     let said = try #require(sink.failures.first)
     #expect(said.description.contains("Connection reset by peer"), "\(said)")
     #expect(said.remedy?.contains("before it had everything") == true)
@@ -184,7 +187,12 @@ final class FarEnd: Sendable {
   ///   - listens: whether anybody takes connections.
   ///   - readsAtMost: bytes after which a connection is reset.
   ///   - restsFor: microseconds before the first byte is read.
-  init(listens: Bool = true, readsAtMost: Int = .max, restsFor: UInt32 = 0) throws {
+  ///   - pauses: microseconds between two looks, of which each takes 64 KiB.
+  ///   - gate: opened when reading may begin.
+  init(
+    listens: Bool = true, readsAtMost: Int = .max, restsFor: UInt32 = 0, pauses: UInt32 = 0,
+    gate: StopCount? = nil
+  ) throws {
     var at = ik_endpoint()
     at.family = UInt16(AF_INET)
     at.address.0 = 127
@@ -206,7 +214,8 @@ final class FarEnd: Sendable {
         guard peer >= 0 else { return }
         Thread.run { [weak self] in
           if restsFor > 0 { usleep(restsFor) }
-          let end = FarEnd.read(peer, readsAtMost)
+          while let gate, gate.count == 0 { usleep(1000) }
+          let end = FarEnd.read(peer, readsAtMost, pauses)
           close(peer)
           self?.ends.withLock { $0.append(end) }
           self?.done.signal()
@@ -220,7 +229,7 @@ final class FarEnd: Sendable {
     close(listener)
   }
 
-  private static func read(_ peer: Int32, _ most: Int) -> End {
+  private static func read(_ peer: Int32, _ most: Int, _ pauses: UInt32) -> End {
     var end = End(bytes: [], errno: 0)
     var chunk = [UInt8](repeating: 0, count: 65536)
     while end.bytes.count < most {
@@ -228,6 +237,7 @@ final class FarEnd: Sendable {
       if count < 0 { end.errno = errno }
       if count <= 0 { return end }
       end.bytes += chunk[..<count]
+      if pauses > 0 { usleep(pauses) }
     }
     _ = ik_abort(peer)
     return end

@@ -237,6 +237,51 @@ struct SinkSharedTests {
     #expect(outcome.resumed == [1])
   }
 
+  @Test("with full=drop a consumer that is behind loses whole records, counted and told")
+  func drops() throws {
+    let directory = try TemporaryDirectory()
+    var driver = try SinkDriver(isShared: true)
+    var generator = SeededGenerator(seed: 12)
+    var streams = Self.streams(&generator)
+    let consumer: ConsumerThread
+    let counters: SinkCounters
+    do {
+      var options = SharedSinkOptions(path: directory.path + "/sock")
+      options.dropsRecords = true
+      options.queue = 100_000
+      var sink = try SharedSink(
+        options, area: driver.area.descriptor, areaBytes: driver.area.layout.byteCount,
+        maxConnections: 3, holdLimit: driver.batch.holdLimit, control: .endless)
+      for stream in streams { driver.open(stream, &sink) }
+      // Nobody is there; nothing waits for somebody but what there is room for.
+      try Self.deliver(&streams, &sink, &driver, &generator, upTo: 300_000)
+      #expect(sink.counters.droppedBytes > 100_000)
+      consumer = ConsumerThread(path: directory.path + "/sock", seed: 5)
+      try Self.deliver(&streams, &sink, &driver, &generator)
+      for stream in streams { driver.close(stream, &sink) }
+      driver.drain(&sink)
+      counters = sink.counters
+      driver.expectAccounted(sink.counters)
+      #expect(counters.lostBytes == 0 && sink.failures.isEmpty)
+    }
+    let outcome = consumer.finish()
+    #expect(outcome.error == nil && driver.out.isEmpty)
+    var dropped: UInt64 = 0
+    for stream in streams {
+      let got = outcome.streams[stream.connection.serial] ?? []
+      var (at, from) = (0, 0)
+      for record in stream.records {
+        let isThere = got[at...].starts(with: stream.bytes[from..<from + record.count])
+        if isThere { at += record.count } else { dropped += 1 }
+        from += record.count
+      }
+      #expect(at == got.count, "a record was cut in two")
+    }
+    #expect(counters.droppedRecords == dropped && dropped > 0)
+    #expect(driver.faults.allSatisfy { $0.kind == .dropped })
+    #expect(Set(driver.faults.map(\.connection)).count == driver.faults.count)
+  }
+
   @Test("a path that is taken, too long or nowhere is refused; a dead one's is taken over")
   func paths() throws {
     let directory = try TemporaryDirectory()

@@ -116,6 +116,7 @@ struct SinkStdoutTests {
     driver.drain(&sink)
     Glibc.close(writer)
     #expect(driver.refusals == [1, 1])
+    driver.expectAccounted(sink.counters)
     #expect(driver.faults.first?.connection == 4)
     #expect(driver.faults.first?.offset == 100)
     #expect(

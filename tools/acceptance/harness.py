@@ -191,7 +191,19 @@ class Receiver(Ended):
         counters = self.end["receive"]["counters"]
         classes = counters["truth"]
         equal(sum(classes.values()), counters["bytes"], f"sum of the classes {classes}")
+        self._account(counters)
         return counters
+
+    def _account(self, counters):
+        """Every received byte is in one count: in the sink, lost there, dropped, or not taken."""
+        sink = self.end["receive"]["sink"]
+        if "bytes=payload" in sink or "forced" in (self.end.get("failure") or ""):
+            return
+        before = counters["discardedBytes"] + counters["refusedBytes"]
+        before += counters["stageDroppedBytes"]
+        behind = sum(counters[f"sink{name}Bytes"] for name in ("", "Lost", "Dropped"))
+        sinks = 2 if sink.startswith("tee:") else 1
+        equal(behind + sinks * before, sinks * counters["bytes"], "bytes that are accounted for")
 
 
 def send(*arguments, seconds=120, stdin=None, expect=0, prefix=()):

@@ -328,3 +328,65 @@ def isolated_stages_have_nothing_left_and_start_again():
             wait_until(lambda: len(receiver.closed()) == 2, "two ends")
             equal(receiver.stop(), 1, "exit code")
         require("ended once before its time" in receiver.end["failure"], receiver.end["failure"])
+
+
+LAZY = r"""
+#include "ingest_stage.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+static char path[256];
+static int create(const ingest_stage_host *host, const char *options, void **instance, char *error,
+                  size_t size) {
+  (void)host, (void)error, (void)size;
+  *instance = path;
+  (void)ingest_stage_option(options, "path", path, sizeof path);
+  return 0;
+}
+static void take(void *instance, const ingest_stage_batch *batch) {
+  (void)instance;
+  for (uint32_t index = 0; index < batch->count; index += 1) {
+    FILE *file = fopen(path, "r");
+    if (file != NULL) {
+      (void)fclose(file);
+      continue;
+    }
+    ingest_stage_answer_at(batch, index)->kind = INGEST_STAGE_REFUSE;
+    ingest_stage_answer_at(batch, index)->code = (uint64_t)errno;
+  }
+}
+static void sentence(uint64_t code, char *text, size_t size) {
+  snprintf(text, size, "cannot open %s: %s", path, strerror((int)code));
+}
+static void destroy(void *instance) { (void)instance; }
+const ingest_stage_table *ingest_stage_entry(uint32_t host) {
+  (void)host;
+  static const ingest_stage_table table = {
+      .size = sizeof(ingest_stage_table), .version = INGEST_STAGE_VERSION, .name = "lazy",
+      .create = create, .take = take, .destroy = destroy, .sentence = sentence};
+  return &table;
+}
+"""
+
+
+@check
+def a_stage_that_opens_a_file_too_late_is_explained():
+    """With its first record, when the rights are gone: what is told names that, and what helps."""
+    with Scratch() as folder:
+        stage = compiled(folder, LAZY, "lazy", "-D_DEFAULT_SOURCE")
+        for flag in ("--stage", "--stage-isolated"):
+            for keep in ((), ("--privileges", "keep")):
+                with Receiver("--parse", "lines", flag, f"{stage}?path=/etc/hostname", "-1",
+                              *keep) as receiver:
+                    with connect(receiver.port) as peer:
+                        peer.sendall(b"one\n")
+                    code = receiver.finish()
+                if keep:
+                    equal(code, 0, f"exit code where rights are kept {receiver.text}")
+                    continue
+                require(code != 0, "the stage could open its file")
+                [fault] = receiver.events("fault")
+                for words in ("/etc/hostname", "gave its rights up", "when a stage is made",
+                              "--privileges keep"):
+                    require(words in fault["text"], f"no {words!r} in {fault['text']}")
+    return fault["text"]

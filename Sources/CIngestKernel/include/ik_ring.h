@@ -38,6 +38,11 @@ static inline void ik_prep_recv_select(struct io_uring_sqe *sqe, int fd, uint16_
   sqe->msg_flags = message_flags;
 }
 
+static inline void ik_prep_accept(struct io_uring_sqe *sqe, int fd, uint32_t flags) {
+  ik_prep(sqe, IORING_OP_ACCEPT, fd, NULL, 0, 0);
+  sqe->accept_flags = flags;
+}
+
 static inline void ik_prep_accept_multishot(struct io_uring_sqe *sqe, int fd, uint32_t flags) {
   ik_prep(sqe, IORING_OP_ACCEPT, fd, NULL, 0, 0);
   sqe->ioprio = IK_ACCEPT_MULTISHOT;

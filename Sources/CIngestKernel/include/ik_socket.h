@@ -63,4 +63,8 @@ struct ik_zerocopy_range {
 };
 int ik_zerocopy_notifications(int fd, struct ik_zerocopy_range *out, int capacity);
 
+// Whether this process may have so many descriptors more (at most 64): makes them, as copies of
+// `descriptor`, and closes them again.
+int ik_descriptor_room(int descriptor, int count);
+
 #pragma clang assume_nonnull end

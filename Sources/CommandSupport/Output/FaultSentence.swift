@@ -13,7 +13,7 @@ package struct FaultReport: Encodable, Sendable {
   package var found: UInt64
   package var text: String
 
-  package init(_ fault: Fault, peer: String?) {
+  package init(_ fault: Fault, peer: String?, dropped: Bool = false) {
     let peer = peer ?? "unknown peer"
     kind = fault.kind.name
     connection = fault.connection
@@ -24,7 +24,7 @@ package struct FaultReport: Encodable, Sendable {
     found = fault.found
     let place =
       "connection \(fault.connection) (\(peer)), record \(fault.record), byte \(fault.offset)"
-    text = "\(place): \(fault.sentence)"
+    text = withPrivilegeHint("\(place): \(fault.sentence)", dropped: dropped)
   }
 }
 

@@ -17,7 +17,13 @@ package final class ConnectionLog {
   /// Those of them whose peers did not answer any more.
   private var vanished: UInt64 = 0
 
-  package init(_ reporter: Reporter) { self.reporter = reporter }
+  /// Whether the process has given its rights up, which explains some faults.
+  private let hasDropped: Bool
+
+  package init(_ reporter: Reporter, hasDropped: Bool) {
+    self.reporter = reporter
+    self.hasDropped = hasDropped
+  }
 
   package var openCount: Int { open.count }
 
@@ -41,7 +47,7 @@ package final class ConnectionLog {
           records: records, digest: digest.map(hexadecimal), ended: end.text))
     case .fault(let fault):
       if let severity = fault.severity { severities.insert(severity) }
-      reporter.fault(FaultReport(fault, peer: open[fault.connection]?.peer))
+      reporter.fault(FaultReport(fault, peer: open[fault.connection]?.peer, dropped: hasDropped))
     case .turnedAway(let whom): reporter.turnedAway(whom)
     case .synced(let file): reporter.synced(file)
     }

@@ -12,6 +12,7 @@ package struct ReceiveInterval: Encodable, Sendable {
   package var recordsPerSecond: Double
   package var leasesPerBatch: Double
   package var pauses: UInt64
+  package var pressure: Pressure
   /// Over the whole run so far.
   package var freeBuffersLow: UInt64?
   /// Bytes that were certainly copied into the area, and those known to be zero-copy, 0 to 1 of
@@ -39,6 +40,7 @@ package struct ReceiveInterval: Encodable, Sendable {
     recordsPerSecond = Double(records) / span
     leasesPerBatch = ratio(new.leases &- old.leases, new.batches &- old.batches)
     pauses = new.pauses &- old.pauses
+    pressure = Pressure(from: old, to: new)
     freeBuffersLow = new.freeBuffersLow
     truth = new.truth.since(old.truth)
     copiedShare = min(1, ratio(truth.copied, bytes))
@@ -60,6 +62,7 @@ package struct ReceiveInterval: Encodable, Sendable {
       + Units.left(Units.percent(zeroCopyShare), 11)
       + Units.left(cpu.map { Units.fixed($0 * 100, 0) + "%" } ?? "", 6)
       + (slowest.map { "  " + $0.part } ?? "")
+      + (pressure.words.isEmpty ? "" : "  (\(pressure.words.joined(separator: ", ")))")
   }
 
   /// The part of the chain that takes most of its thread's time.

@@ -8,7 +8,10 @@ package typealias Outcome = (kind: IngestError.Kind, text: String)
 package func receiveOutcome(
   _ report: ReceiveReport, _ log: ConnectionLog, forced: Bool
 ) -> Outcome? {
-  if let failure = report.failure { return (failure.kind, failure.description) }
+  if let failure = report.failure {
+    let dropped = report.configuration.privileges == .drop
+    return (failure.kind, withPrivilegeHint(failure.description, dropped: dropped))
+  }
   if forced {
     return (.failed, "forced to end: bytes that were received and not yet in the sink are lost")
   }

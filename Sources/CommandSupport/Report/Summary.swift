@@ -30,11 +30,7 @@ package enum Summary {
         "sink \(part.sink): \(Units.transfer(counters.sinkBytes).trimmed) written"
           + sendingOn(counters))
     }
-    if counters.sinkLostBytes > 0 {
-      lines.append(
-        "lost: \(plural(counters.sinkLostRecords, "record")) in "
-          + "\(Units.transfer(counters.sinkLostBytes).trimmed), which no consumer took")
-    }
+    lines += undelivered(counters)
     lines += overflow(counters)
     if counters.rejected > 0 {
       lines.append(
@@ -47,10 +43,26 @@ package enum Summary {
         "\(plural(counters.eventsDropped, "event")) came too fast to be told one by one; the "
           + "counters have them")
     }
-    if counters.pauses > 0 {
+    lines += Pressure(to: counters).sentences
+    return lines
+  }
+
+  /// Where bytes are that are not in the sink.
+  private static func undelivered(_ counters: ReceiveCounters) -> [String] {
+    var lines: [String] = []
+    if counters.sinkLostBytes > 0 {
       lines.append(
-        "paused \(plural(counters.pauses, "time")) for want of free buffers: TCP held the senders "
-          + "back, nothing was dropped")
+        "lost: \(plural(counters.sinkLostRecords, "record")) in "
+          + "\(Units.transfer(counters.sinkLostBytes).trimmed), which came to the sink "
+          + "and no further")
+    }
+    let refused = counters.refusedBytes + counters.discardedBytes
+    if refused > 0 {
+      lines.append(
+        "not taken: \(Units.transfer(refused).trimmed) of connections that were refused or cut off")
+    }
+    if counters.stageDroppedBytes > 0 {
+      lines.append("let go of by stages: \(Units.transfer(counters.stageDroppedBytes).trimmed)")
     }
     return lines
   }

@@ -32,6 +32,14 @@ struct ChainPlan: Sendable {
         .usage, "\(configuration.threads) threads would mix their bytes on standard output",
         remedy: "use --threads 1, or --sink file:PATH with %t (the thread's number) in PATH")
     }
+    if case .raw = chain.parse, let sink = chain.sink.branches.first(where: \.needsRecords) {
+      throw IngestError(
+        .usage,
+        "--sink \(sink): full=drop lets go of whole records, and --parse raw has none: whoever "
+          + "reads the stream could not tell where some of it is missing",
+        remedy: "name the records with --parse (`ingest stages` lists parsers), or take full=block"
+          + (sink.takesSpill ? " or full=spill" : ""))
+    }
     for path in chain.sink.threadPaths where configuration.threads > 1 && !path.contains("%t") {
       throw IngestError(
         .usage, "\(configuration.threads) threads cannot listen at one path, \(path)",
@@ -57,6 +65,17 @@ struct ChainPlan: Sendable {
 }
 
 extension SinkSpecification {
+  /// Whether it drops records, to somebody who has to tell them apart.
+  fileprivate var needsRecords: Bool {
+    switch self {
+    case .forward(let options): options.overflow.policy == .drop
+    case .shared(let options): options.dropsRecords
+    case .null, .stdout, .file, .unix, .tee: false
+    }
+  }
+
+  fileprivate var takesSpill: Bool { if case .forward = self { true } else { false } }
+
   /// What is not as asked for; nil where all is.
   fileprivate var remark: String? {
     switch self {

@@ -80,7 +80,13 @@ struct ObservedStage<Inner: Stage & ~Copyable>: Stage, ~Copyable {
     if !events.push(event) { observed.eventsDropped += 1 }
   }
 
-  @inlinable mutating func stop() { inner.stop() }
+  @inlinable
+  mutating func stop() {
+    inner.stop()
+    // What was still under way when an abort came is lost, which is known only now.
+    observed.stage = inner.totals
+    published.publish(observed)
+  }
   @inlinable static var endsElsewhere: Bool { Inner.endsElsewhere }
   @inlinable var pending: Int { inner.pending }
   @inlinable var readsPayload: Bool { inner.readsPayload }

@@ -108,6 +108,8 @@ extension QueueThread {
     options.peers = peers
     options.moreListeners = Array(listeners.dropFirst())
     options.holdLimit = QueueThread.holdLimit
+    let need = DescriptorNeed(configuration)
+    if need.isShort && replay == nil { options.descriptorReserve = need.reserve }
     if body.answersElsewhere {
       // What is handed to another thread, or gathered for plugins, may be back within the same
       // batch, which brings no more leases than the completion queue holds and the area has

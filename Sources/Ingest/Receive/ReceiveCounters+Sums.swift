@@ -42,6 +42,9 @@ extension ReceiveCounters {
     sinkKernelCopiedBytes = observed.stage.sinkKernelCopiedBytes
     sinkLostRecords = observed.stage.sinkLostRecords
     sinkLostBytes = observed.stage.sinkLostBytes
+    refusedBytes = observed.stage.refusedBytes
+    stageDroppedBytes = observed.stage.stageDroppedBytes
+    sinkWaits = observed.stage.sinkWaits
     sinkFullTimes = observed.stage.sinkFullTimes
     sinkSpilledBytes = observed.stage.sinkSpilledBytes
     sinkReplayedBytes = observed.stage.sinkReplayedBytes
@@ -66,6 +69,9 @@ extension ReceiveCounters {
     sinkKernelCopiedBytes += placed.sink.kernelCopiedBytes
     sinkLostRecords += placed.sink.lostRecords
     sinkLostBytes += placed.sink.lostBytes
+    refusedBytes += placed.sink.refusedBytes
+    stageDroppedBytes += placed.sink.stageDroppedBytes
+    sinkWaits += placed.sink.waits
     sinkFullTimes += placed.sink.fullTimes
     sinkSpilledBytes += placed.sink.spilledBytes
     sinkReplayedBytes += placed.sink.replayedBytes
@@ -114,6 +120,9 @@ extension ReceiveCounters {
     sinkKernelCopiedBytes += other.sinkKernelCopiedBytes
     sinkLostRecords += other.sinkLostRecords
     sinkLostBytes += other.sinkLostBytes
+    refusedBytes += other.refusedBytes
+    stageDroppedBytes += other.stageDroppedBytes
+    sinkWaits += other.sinkWaits
     sinkFullTimes += other.sinkFullTimes
     sinkSpilledBytes += other.sinkSpilledBytes
     sinkReplayedBytes += other.sinkReplayedBytes

@@ -8,6 +8,9 @@ extension Simulation {
     package let records: [[[UInt8]]]
     package let faults: [Fault]
     package let problems: [String]
+    /// Bytes given to the chain, and those of them that the chain's counts have.
+    package let received: UInt64
+    package let accounted: UInt64
   }
 
   /// Sends the streams through parse and instances of the plugins to a sink that keeps what comes.
@@ -28,7 +31,7 @@ extension Simulation {
         framer: parse, checksum: NoChecksum(), sink: stage, maxConnections: connections)
       engine.run(&chain)
       chain.stop()
-      return outcome(end, &engine, chain.failures(), [])
+      return outcome(end, &engine, chain.failures(), [], chain.totals)
     }
     let box = PluginBox(stage)
     let placed = SimulatedPlace(self, area: engine.area, maxConnections: connections) {
@@ -38,17 +41,20 @@ extension Simulation {
       framer: parse, rest: HandOverAll(placed.start()), maxConnections: connections)
     engine.run(&chain)
     chain.stop()
-    return outcome(end, &engine, chain.failures(), placed.faults)
+    var totals = chain.totals
+    totals.add(placed.counters)
+    return outcome(end, &engine, chain.failures(), placed.faults, totals)
   }
 
   private func outcome(
     _ end: SimulatedEnd<NoStage>, _ engine: inout SimulatedEngine, _ failures: [String],
-    _ faults: [Fault]
+    _ faults: [Fault], _ totals: StageTotals
   ) -> PluginOutcome {
     var problems = engine.problems + failures
     if let leaks = engine.ledger.leaks() { problems.append("leases were kept or lost: \(leaks)") }
     return PluginOutcome(
-      records: end.staged.next.records, faults: engine.takeFaults() + faults, problems: problems)
+      records: end.staged.next.records, faults: engine.takeFaults() + faults, problems: problems,
+      received: engine.received, accounted: totals.accountedBytes)
   }
 }
 

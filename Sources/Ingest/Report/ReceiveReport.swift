@@ -59,6 +59,11 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   /// Bytes that arrived on connections after they were refused or their peer had sent all that it
   /// may, or after the time that a stop has for what sockets hold.
   public var discardedBytes: UInt64 = 0
+  /// Bytes that came in the same batch as what their connection was refused for, and were not shown
+  /// to the sink any more.
+  public var refusedBytes: UInt64 = 0
+  /// Bytes of records that a stage before the sink let go of.
+  public var stageDroppedBytes: UInt64 = 0
   /// Faults reported by stages: digest mismatches, framing errors, sequence gaps.
   public var faults: UInt64 = 0
   /// Bytes the sink wrote, and those of them it had to copy first.
@@ -68,7 +73,8 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   /// kernel copied to send them on, be it that a zero-copy send copied after all.
   public var sinkZeroCopyBytes: UInt64 = 0
   public var sinkKernelCopiedBytes: UInt64 = 0
-  /// Records and bytes that no consumer process took, or that one had when it went away.
+  /// Records and bytes that came to the sink and not to their target: no consumer process took
+  /// them, or one had them when it went away, their write failed, or their record never ended.
   public var sinkLostRecords: UInt64 = 0
   public var sinkLostBytes: UInt64 = 0
   /// How often the sink's reader was full, bytes that then waited aside, those of them that were
@@ -77,6 +83,8 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   public var sinkSpilledBytes: UInt64 = 0
   public var sinkReplayedBytes: UInt64 = 0
   public var sinkSpillWaits: UInt64 = 0
+  /// How often a thread waited for the sink's reader, or for the next part of the chain.
+  public var sinkWaits: UInt64 = 0
   /// Records and bytes that the sink dropped because its reader was behind.
   public var sinkDroppedRecords: UInt64 = 0
   public var sinkDroppedBytes: UInt64 = 0
@@ -87,6 +95,14 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   public var freeBuffersLow: UInt64?
 
   public init() {}
+
+  /// Every received byte is in one of these counts. The sum is ``bytes`` where a run has ended (not
+  /// by an abort with a spread chain), and the sink is one that writes framing, too; two sinks
+  /// (`tee`) count what comes to them twice.
+  public var accountedBytes: UInt64 {
+    sinkBytes + sinkLostBytes + sinkDroppedBytes + stageDroppedBytes + refusedBytes
+      + discardedBytes
+  }
 }
 
 /// What happened to a connection, handed out in order of happening.

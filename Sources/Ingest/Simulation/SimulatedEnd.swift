@@ -39,6 +39,7 @@ struct SimulatedSink<S: RecordStage & ~Copyable>: Sink, ~Copyable {
   mutating func completed(_ index: UInt32, result: Int32, in batch: inout Batch) {}
   var pending: Int { end.staged.pending }
   var readsPayload: Bool { end.staged.readsPayload }
+  var counters: SinkCounters { end.staged.counters }
   func stageFailures() -> [String] { end.staged.stageFailures() }
 }
 
@@ -46,6 +47,7 @@ struct SimulatedSink<S: RecordStage & ~Copyable>: Sink, ~Copyable {
 struct CollectingSink: Sink, ~Copyable {
   var records: [[[UInt8]]]
   private var open: [[UInt8]?]
+  private(set) var counters = SinkCounters()
 
   init(_ connections: Int) {
     records = Array(repeating: [], count: connections)
@@ -63,6 +65,7 @@ struct CollectingSink: Sink, ~Copyable {
       }
     }
     open[slot] = (open[slot] ?? []) + payload
+    counters.bytes += UInt64(piece.count)
     if piece.last { endRecord(slot) }
   }
 

@@ -82,6 +82,9 @@ struct SimulatedEngine: ~Copyable {
 
   var area: AreaMemory { batch.area }
 
+  /// Bytes that the stage was given.
+  var received: UInt64 { UInt64(delivered.reduce(0) { $0 + ($1 ?? 0) }) }
+
   mutating func takeFaults() -> [Fault] {
     defer { faults = [] }
     return faults

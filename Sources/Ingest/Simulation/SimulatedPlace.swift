@@ -12,6 +12,7 @@ final class SimulatedPlace<T: Sink & ~Copyable & SendableMetatype>: @unchecked S
   private let crossing: Crossing
   private var handle: UInt64 = 0
   private(set) var faults: [Fault] = []
+  private(set) var counters = SinkCounters()
 
   init(
     _ simulation: Simulation, area: AreaMemory, maxConnections: Int, sink: @escaping () -> T
@@ -64,6 +65,7 @@ final class SimulatedPlace<T: Sink & ~Copyable & SendableMetatype>: @unchecked S
     }
     chain.endBatch(in: &batch)
     chain.rest.stop()
+    counters = chain.counters
   }
 
   /// As an engine's thread sleeps, but in read(2).

@@ -43,7 +43,7 @@ public struct Simulation: Sendable {
       Staged(stage, CollectingSink(connections), maxConnections: connections))
     var engine = SimulatedEngine(self, streams)
     var problems: [String]
-    let totals: StageTotals
+    var totals: StageTotals
     var faults: [Fault] = []
     if ringCapacity == 0 {
       var chain = RecordChain(
@@ -62,13 +62,25 @@ public struct Simulation: Sendable {
       chain.stop()
       problems = engine.problems + chain.failures()
       totals = chain.totals
+      totals.add(place.counters)
       faults = place.faults
     }
     if let leaks = engine.ledger.leaks() {
       problems.append("stage \(S.name) has kept or lost leases: \(leaks)")
     }
     return SimulationOutcome(
-      end: end, faults: engine.takeFaults() + faults, problems: problems, totals: totals)
+      end: end, faults: engine.takeFaults() + faults, problems: problems, totals: totals,
+      received: engine.received)
+  }
+}
+
+extension StageTotals {
+  /// Adds what another thread's part of the chain counted.
+  mutating func add(_ counters: SinkCounters) {
+    sinkBytes += counters.bytes
+    sinkLostBytes += counters.lostBytes
+    refusedBytes += counters.refusedBytes
+    stageDroppedBytes += counters.stageDroppedBytes
   }
 }
 
@@ -92,15 +104,19 @@ public struct SimulationOutcome<S: RecordStage & ~Copyable>: ~Copyable {
   /// what the stage says of itself.
   public let problems: [String]
   public let totals: StageTotals
+  /// Bytes of the streams that were given to the chain: the sum of ``StageTotals/accountedBytes``.
+  public let received: UInt64
   private let end: SimulatedEnd<S>
 
   fileprivate init(
-    end: SimulatedEnd<S>, faults: [Fault], problems: [String], totals: StageTotals
+    end: SimulatedEnd<S>, faults: [Fault], problems: [String], totals: StageTotals,
+    received: UInt64
   ) {
     self.end = end
     self.faults = faults
     self.problems = problems
     self.totals = totals
+    self.received = received
   }
 
   /// The stage, as it was at the end.

@@ -106,7 +106,7 @@ struct PlacedLoop<Rest: Downstream & ~Copyable>: ~Copyable {
       batch.synced.drain { if !events.push(.synced($0)) { dropped += 1 } }
       counters.eventsDropped &+= dropped
     }
-    counters.sink = chain.rest.counters
+    counters.sink = chain.counters
     let after = ik_clock_ns()
     if count > 0 {
       counters.items &+= UInt64(count)

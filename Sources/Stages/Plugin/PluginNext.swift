@@ -4,9 +4,12 @@ public import RingCore
 /// batch calls are called once for all of it.
 @safe
 public struct PluginNext: ~Copyable {
-  /// Passes pieces on and answers for leases; whether some connection was refused on the way.
+  /// Passes pieces on and answers for leases; whether some connection was refused on the way, and
+  /// how many bytes of such ones went no further.
   @usableFromInline let replay:
-    (UnsafeMutablePointer<PluginPiece>, Int, UnsafeMutablePointer<PluginSlot>, inout Batch) -> Bool
+    (UnsafeMutablePointer<PluginPiece>, Int, UnsafeMutablePointer<PluginSlot>, inout Batch) -> (
+      hasRefused: Bool, unshown: UInt64
+    )
   @usableFromInline let opened: (Connection, inout Batch) -> Void
   @usableFromInline let endRecord: (Connection, inout Batch) -> Void
   @usableFromInline let closed: (Connection, StreamEnd, inout Batch) -> Void
@@ -53,8 +56,9 @@ public struct PluginNext: ~Copyable {
   static func replay<Next: Sink & ~Copyable>(
     _ pieces: UnsafeMutablePointer<PluginPiece>, _ count: Int,
     _ slots: UnsafeMutablePointer<PluginSlot>, to next: inout Next, in batch: inout Batch
-  ) -> Bool {
+  ) -> (hasRefused: Bool, unshown: UInt64) {
     var hasRefused = false
+    var unshown: UInt64 = 0
     for index in 0..<count {
       let piece = unsafe pieces + index
       // `take` and `finish` got the words from a lease whose claim went with them.
@@ -64,7 +68,11 @@ public struct PluginNext: ~Copyable {
       if unsafe piece.pointee.isFinish {
         let verdict = next.finish(words.makeLease(), in: &batch)
         if let released = verdict.take() { batch.release(released) }
-      } else if unsafe !piece.pointee.isStopped && !slot.pointee.isRefusedBehind {
+      } else if unsafe piece.pointee.isStopped {
+        continue
+      } else if unsafe slot.pointee.isRefusedBehind {
+        unshown &+= UInt64(unsafe piece.pointee.piece.count)
+      } else {
         let lease = words.makeLease()
         unsafe next.take(piece.pointee.piece, of: lease, at: piece.pointee.start, in: &batch)
         _ = lease.surrender().take()
@@ -75,6 +83,6 @@ public struct PluginNext: ~Copyable {
         unsafe slot.pointee.isRefusedBehind = true
       }
     }
-    return hasRefused
+    return (hasRefused, unshown)
   }
 }

@@ -16,7 +16,7 @@ extension PluginStage {
     for number in 0..<asked {
       let piece = unsafe pieces + plugins[index].answer(number).place
       let slot = unsafe piece.pointee.lease.connection
-      unsafe piece.pointee.isStopped = true
+      unsafe stop(piece, isRefused: true)
       unsafe slots[Int(slot)].refusedBy |= bit
       guard unsafe !slots[Int(slot)].isRefused else { continue }
       let serial = unsafe slots[Int(slot)].serial

@@ -21,7 +21,9 @@ extension PluginStage {
     }
     let passed = gathered
     gathered = 0
-    if unsafe next.replay(pieces, passed, slots, &batch) { listRefused(passed) }
+    let (hasRefused, unshown) = unsafe next.replay(pieces, passed, slots, &batch)
+    refusedBytes &+= unshown
+    if hasRefused { listRefused(passed) }
     batch.refused = refusesInHand
   }
 
@@ -46,7 +48,7 @@ extension PluginStage {
       let piece = unsafe pieces + place
       let slot = unsafe slots + Int(piece.pointee.lease.connection)
       if unsafe slot.pointee.refusedBy & bit != 0 {
-        unsafe piece.pointee.isStopped = true
+        unsafe stop(piece, isRefused: true)
         continue
       }
       if unsafe piece.pointee.decides { unsafe slot.pointee.drops &= ~bit }
@@ -61,10 +63,18 @@ extension PluginStage {
         unsafe slot.pointee.refusedBy |= bit
         unsafe batch.report(fault(piece, index, answer.code))
         refuse(slot: unsafe piece.pointee.lease.connection)
-        unsafe piece.pointee.isStopped = true
+        unsafe stop(piece, isRefused: true)
       }
-      if unsafe slot.pointee.drops & bit != 0 { unsafe piece.pointee.isStopped = true }
+      if unsafe slot.pointee.drops & bit != 0 { unsafe stop(piece, isRefused: false) }
     }
+  }
+
+  /// A piece goes no further. Counted once, whoever else would stop it.
+  mutating func stop(_ piece: UnsafeMutablePointer<PluginPiece>, isRefused: Bool) {
+    guard unsafe !piece.pointee.isStopped else { return }
+    unsafe piece.pointee.isStopped = true
+    let bytes = UInt64(unsafe piece.pointee.piece.count)
+    if isRefused { refusedBytes += bytes } else { droppedBytes += bytes }
   }
 
   private func fault(

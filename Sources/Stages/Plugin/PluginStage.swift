@@ -21,6 +21,9 @@ public struct PluginStage: Sink, ~Copyable {
   /// Connections to refuse at the end of the batch, each once.
   let refusals: UnsafeMutablePointer<UInt32>
   var refusalCount = 0
+  /// Bytes that plugins let go of, and bytes of refused connections that went no further.
+  var droppedBytes: UInt64 = 0
+  @usableFromInline var refusedBytes: UInt64 = 0
   private var sentences: [String] = []
   public let readsPayload: Bool
 
@@ -72,7 +75,10 @@ public struct PluginStage: Sink, ~Copyable {
   ) {
     // `opened` checked the slot.
     let slot = unsafe slots + Int(lease.connection)
-    if unsafe slot.pointee.isRefused { return }
+    if unsafe slot.pointee.isRefused {
+      refusedBytes &+= UInt64(piece.count)
+      return
+    }
     if gathered == Self.capacity { run(in: &batch) }
     unsafe (pieces + gathered).initialize(to: slot.pointee.add(piece, of: lease, at: start))
     gathered &+= 1
@@ -161,7 +167,12 @@ public struct PluginStage: Sink, ~Copyable {
   }
 
   public var pending: Int { next.pending() }
-  public var counters: SinkCounters { next.counters() }
+  public var counters: SinkCounters {
+    var counters = next.counters()
+    counters.stageDroppedBytes += droppedBytes
+    counters.refusedBytes += refusedBytes
+    return counters
+  }
   public var failures: [SinkFailure] { next.failures() }
   public func stageFailures() -> [String] { sentences + next.stageFailures() }
 }

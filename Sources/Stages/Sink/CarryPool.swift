@@ -136,10 +136,11 @@ struct CarryPool: ~Copyable {
   }
   mutating func give(_ buffer: UInt32) { buffers.give(buffer) }
 
-  /// Forgets the unfinished record of a connection.
-  mutating func drop(slot: UInt32) {
-    guard bound > 0 else { return }
-    if let (buffer, _) = unsafe take(slot: slot) { buffers.give(buffer) }
+  /// Forgets the unfinished record of a connection; returns its bytes.
+  mutating func drop(slot: UInt32) -> Int {
+    guard bound > 0, let (buffer, bytes) = unsafe take(slot: slot) else { return 0 }
+    buffers.give(buffer)
+    return bytes.count
   }
 }
 

@@ -195,6 +195,7 @@ extension FileSink {
         slot: lease.connection, from: batch.area.address(of: from), count: Int(count))
       counters.copiedBytes += UInt64(count)
       guard !fits else { return }
+      lose(Int(count))
       batch.refuse(tooLong(recordBound, serial: slots[lease.connection].serial))
     }
   }
@@ -226,7 +227,7 @@ extension FileSink {
     _ connection: Connection, _ end: StreamEnd, in batch: inout Batch
   ) {
     openCount -= 1
-    carry.drop(slot: connection.slot)
+    lose(carry.drop(slot: connection.slot))
     let slot = slots[connection.slot]
     slots[connection.slot] = Slot()
     guard slot.file != noIndex else { return }
@@ -262,6 +263,16 @@ extension FileSink {
       advanceFile(file, in: &batch)
     }
   }
+
+  /// After an abort nobody learns what became of the writes under way.
+  public mutating func stop() {
+    for index in 0..<UInt32(operations.capacity) where operations[index].file != noIndex {
+      lose(max(0, operations[index].length - operations[index].again))
+    }
+  }
+
+  /// Bytes that do not come to their file.
+  mutating func lose(_ count: Int) { counters.lostBytes += UInt64(count) }
 }
 
 /// A write beyond RLIMIT_FSIZE sends SIGXFSZ, which ends the process where nobody handles it;

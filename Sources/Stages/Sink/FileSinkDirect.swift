@@ -93,6 +93,7 @@ extension FileSink {
         in: &batch)
       if !isQueued { blocks.give(block) }
     }
+    lose(count - done)
   }
 
   /// Writes a block that ends `behind` bytes before the file's end; false when that is done and
@@ -126,7 +127,10 @@ extension FileSink {
       let (block, bytes) = unsafe blocks.take(slot: key)
     else { return }
     files[file].flushed = 0
-    guard files[file].failure == 0, bytes.count > flushed else { return blocks.give(block) }
+    guard files[file].failure == 0, bytes.count > flushed else {
+      lose(bytes.count - flushed)
+      return blocks.give(block)
+    }
     // The memory is the pool's: mapped writable, and only named constant while it is handed over.
     let start = unsafe UnsafeMutableRawPointer(mutating: bytes.baseAddress!)
     let tail = bytes.count % FileSink.alignment
@@ -136,6 +140,7 @@ extension FileSink {
       unsafe writeTail(start + known, bytes.count - known, of: file, in: &batch)
     }
     var isQueued = false
+    if whole > 0, files[file].failure != 0 { lose(whole - min(flushed, whole)) }
     if whole > 0, files[file].failure == 0 {
       isQueued = unsafe writeBlock(
         block, start, whole, before: tail, of: file, min(flushed, whole), in: &batch)

@@ -29,6 +29,9 @@ extension FileSink {
     let state = files[file]
     let path = template.path(for: state.connection, sequence: state.sequence + 1)
     switch openTarget(path, options) {
+    // Those of files that are being finished come back soon; it is tried again at the next record.
+    case .failure(let failure) where failure.errno == EMFILE || failure.errno == ENFILE:
+      counters.lateRotations += 1
     case .failure(let failure):
       if options.direct { writeBlocks(of: file, in: &batch) }
       failFile(file, .open, failure.errno, at: state.end)

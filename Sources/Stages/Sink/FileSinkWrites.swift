@@ -49,7 +49,7 @@ extension FileSink {
     let count = Int(runLength)
     runLength = 0
     let file = slots[slot].file
-    guard count > 0, file != noIndex, files[file].failure == 0 else { return }
+    guard count > 0, file != noIndex, files[file].failure == 0 else { return lose(count) }
     hasUnsynced = options.syncEvery > 0
     let address = unsafe batch.area.address(of: runStart)
     if options.direct { return unsafe gatherBlocks(address, count, of: file, in: &batch) }
@@ -72,7 +72,10 @@ extension FileSink {
     guard let (buffer, record) = unsafe carry.take(slot: slot) else { return }
     writeRun(slot: slot, in: &batch)
     let file = slots[slot].file
-    guard file != noIndex, files[file].failure == 0 else { return carry.give(buffer) }
+    guard file != noIndex, files[file].failure == 0 else {
+      lose(record.count)
+      return carry.give(buffer)
+    }
     hasUnsynced = options.syncEvery > 0
     // The memory is the pool's: mapped writable, and only named constant while it is handed over.
     let address = unsafe UnsafeMutableRawPointer(mutating: record.baseAddress!)
@@ -153,6 +156,7 @@ extension FileSink {
     again: Int = 0, in batch: inout Batch
   ) {
     var done = 0
+    counters.waits += 1
     while done < count {
       let result = unsafe pwrite(
         files[file].descriptor, address + done, count - done, off_t(offset) + off_t(done))
@@ -167,6 +171,7 @@ extension FileSink {
           leaveDirect(file)
           continue
         }
+        lose(count - max(done, again))
         failFile(file, .write, code, at: offset + UInt64(max(done, again)))
         return advanceFile(file, in: &batch)
       }
@@ -189,6 +194,7 @@ extension FileSink {
       // What lies before the first missing byte is still of use.
       if operation.kind == .write, operation.offset >= files[file].failedAt {
         popReady()
+        lose(max(0, operation.length - operation.again))
         release(index, in: &batch)
         advanceFile(file, in: &batch)
         continue
@@ -251,6 +257,7 @@ extension FileSink {
     } else {
       // A write of more than nothing that writes nothing does not happen on a healthy disk.
       let operation = operations[index]
+      lose(max(0, operation.length - operation.again))
       failFile(
         file, .write, result == 0 ? EIO : -result,
         at: operation.offset + UInt64(operation.again))

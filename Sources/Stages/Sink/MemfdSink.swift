@@ -132,8 +132,11 @@ public struct MemfdSink: Sink, ~Copyable {
   private mutating func writeRun(slot: UInt32, in batch: borrowing Batch) {
     let count = Int(runLength)
     runLength = 0
-    guard count > 0, slots[slot].file >= 0 else { return }
-    guard count <= options.max - inFiles else { return failSlot(slot, .write, ENOBUFS) }
+    guard slots[slot].file >= 0, count <= options.max - inFiles else {
+      counters.lostBytes += UInt64(count)
+      if slots[slot].file >= 0 { failSlot(slot, .write, ENOBUFS) }
+      return
+    }
     let address = unsafe batch.area.address(of: runStart)
     var done = 0
     while done < count {
@@ -144,7 +147,9 @@ public struct MemfdSink: Sink, ~Copyable {
         inFiles += result
         counters.copiedBytes += UInt64(result)
       } else if result == 0 || errno != EINTR {
-        return failSlot(slot, .write, result == 0 ? EIO : errno)
+        let code = result == 0 ? EIO : errno
+        counters.lostBytes += UInt64(count - done)
+        return failSlot(slot, .write, code)
       }
     }
   }
@@ -188,6 +193,7 @@ public struct MemfdSink: Sink, ~Copyable {
         break
       }
       if control.asked() == .abort { return ECANCELED }
+      counters.waits += 1
       // Too many descriptors under way is no state of the socket that poll could wait for.
       var wait = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
       _ = unsafe poll(&wait, sent == -Int64(EAGAIN) ? 1 : 0, 100)

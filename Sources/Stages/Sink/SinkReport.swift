@@ -3,16 +3,22 @@ import Glibc
 /// What a sink has done so far. One thread writes these; each only grows.
 @frozen
 public struct SinkCounters: Equatable, Sendable, BitwiseCopyable {
-  /// Bytes that reached their target, or that a discarding sink let go of.
+  /// Bytes that reached their target, or that a discarding sink let go of. Of a file that failed
+  /// later, also those behind its first missing byte, which are cut off again.
   public var bytes: UInt64 = 0
   /// Bytes copied within memory first, because their record spans leases or writes are direct.
   public var copiedBytes: UInt64 = 0
   /// Writes the kernel completed, and those of them that the receiving thread waited for.
   public var writes: UInt64 = 0
   public var syncWrites: UInt64 = 0
-  /// Records whose end, and bytes that, no consumer process took or gave back.
+  /// Records whose end, and bytes that, came to the sink and not to their target: no consumer took
+  /// or gave them back, their write failed, or their record never ended.
   public var lostRecords: UInt64 = 0
   public var lostBytes: UInt64 = 0
+  /// Bytes of connections that were refused before these bytes were shown to the sink, and bytes
+  /// that a stage before it let go of.
+  public var refusedBytes: UInt64 = 0
+  public var stageDroppedBytes: UInt64 = 0
   /// Bytes that zero-copy sends took, and bytes that the kernel copied to send them: those of plain
   /// sends, and those of which a zero-copy send's notification says so.
   public var zeroCopyBytes: UInt64 = 0
@@ -26,11 +32,16 @@ public struct SinkCounters: Equatable, Sendable, BitwiseCopyable {
   /// Records and bytes that were dropped because the reader was behind.
   public var droppedRecords: UInt64 = 0
   public var droppedBytes: UInt64 = 0
+  /// How often the receiving thread waited: for the sink's reader, for a write that it makes by
+  /// itself, or for the thread that has the next part of the chain.
+  public var waits: UInt64 = 0
   /// Files opened, and fsync(2) calls that completed.
   public var files: UInt64 = 0
   public var fsyncs: UInt64 = 0
   /// Files that were to be written with O_DIRECT and are not: the file system refuses it.
   public var indirectFiles: UInt64 = 0
+  /// Records at which a file was due to end and went on, since no descriptor was free for the next.
+  public var lateRotations: UInt64 = 0
   /// Failures, including those beyond the number that ``Sink/failures`` keeps.
   public var failures: UInt64 = 0
 

@@ -20,6 +20,7 @@ public struct StdoutSink: Sink, ~Copyable {
   let descriptor: Int32
   private let name: String
   private let ownsDescriptor: Bool
+  private let isFile: Bool
   private let bytes: SinkBytes
   let vectors: UnsafeMutablePointer<iovec>
   var vectorCount = 0
@@ -59,7 +60,8 @@ public struct StdoutSink: Sink, ~Copyable {
     recordBound: Int?, carryBudget: Int = 1 << 30
   ) throws(SinkError) {
     // A regular file takes everything, or fails.
-    let waitsAside = overflow.policy != .block && !isRegularFile(descriptor)
+    let isFile = isRegularFile(descriptor)
+    let waitsAside = overflow.policy != .block && !isFile
     let queue = waitsAside ? try OverflowQueue(overflow) : nil
     var carry = CarryPool()
     if let recordBound, recordBound > 0 {
@@ -69,6 +71,7 @@ public struct StdoutSink: Sink, ~Copyable {
     self.descriptor = descriptor
     self.name = name
     self.ownsDescriptor = ownsDescriptor
+    self.isFile = isFile
     serials = SlotPool(capacity: maxConnections, repeating: 0)
     named = SlotPool(capacity: waitsAside ? maxConnections : 1, repeating: false)
     self.overflow = overflow
@@ -91,9 +94,9 @@ public struct StdoutSink: Sink, ~Copyable {
   public mutating func take(
     _ piece: Piece, of lease: borrowing Lease, at start: UInt32, in batch: inout Batch
   ) {
-    guard error == 0 else { return }
     let from = bytes == .all ? start : start &+ piece.lead
     let count = Int(bytes == .all ? piece.count : piece.payload)
+    guard error == 0 else { return lose(count) }
     let address = unsafe UnsafeRawPointer(batch.area.address(of: lease.offset + UInt64(from)))
     guard recordBound > 0 else {
       return unsafe gather(address, count, begins: true, lease.connection, in: &batch)
@@ -104,6 +107,7 @@ public struct StdoutSink: Sink, ~Copyable {
     } else if count > 0 {
       let fits = unsafe carry.append(slot: lease.connection, from: address, count: count)
       if !fits {
+        lose(count)
         batch.refuse(tooLong(recordBound, serial: serials[lease.connection]))
       } else {
         counters.copiedBytes += UInt64(count)
@@ -135,7 +139,7 @@ public struct StdoutSink: Sink, ~Copyable {
   public mutating func closed(
     _ connection: Connection, _ end: StreamEnd, in batch: inout Batch
   ) {
-    carry.drop(slot: connection.slot)
+    lose(carry.drop(slot: connection.slot))
   }
   public mutating func endBatch(in batch: inout Batch) {
     if queue != nil { replay(in: &batch) }
@@ -184,20 +188,41 @@ public struct StdoutSink: Sink, ~Copyable {
     carried = noIndex
   }
 
-  /// Writes vectors, however long that takes.
+  /// Writes vectors, however long that takes; counts how often it takes a wait.
   mutating func writeWaiting(from start: Int, to end: Int) {
     var first = start
     while first < end, error == 0 {
-      let result = unsafe writev(descriptor, vectors + first, Int32(end - first))
+      let count = Int32(end - first)
+      // Files take everything, and some refuse to say that they would have to wait.
+      var result = isFile ? -Int64(EAGAIN) : unsafe ik_write_now(descriptor, vectors + first, count)
+      if result == -Int64(EAGAIN) {
+        if !isFile { counters.waits += 1 }
+        let written = unsafe writev(descriptor, vectors + first, count)
+        result = written < 0 ? -Int64(errno) : Int64(written)
+      }
       if result < 0 {
-        fail(errno)
+        fail(Int32(-result))
         continue
       }
       counters.bytes += UInt64(result)
       counters.writes += 1
       counters.syncWrites += 1
-      first = unsafe advance(vectors, from: first, to: end, by: result)
+      first = unsafe advance(vectors, from: first, to: end, by: Int(result))
     }
+    lose(from: first, to: end)
+  }
+
+  /// Bytes that do not come to their target.
+  private mutating func lose(_ count: Int) { counters.lostBytes += UInt64(count) }
+
+  mutating func lose(from first: Int, to end: Int) {
+    for index in first..<end { lose(unsafe vectors[index].iov_len) }
+  }
+
+  /// After an abort nobody writes what waits.
+  public mutating func stop() {
+    lose(waitingBytes)
+    waitingBytes = 0
   }
 
   /// Waits where the descriptor is merely full; anything else is the end of this sink.

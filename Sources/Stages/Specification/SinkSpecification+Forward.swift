@@ -16,9 +16,18 @@ extension SinkSpecification {
     }
     guard !host.isEmpty else { throw spelled.refusal("the host is missing", allowed: allowed) }
     var forward = ForwardSinkOptions(host: String(host), port: port)
-    forward.method =
-      try spelled.takeCase("method", of: ForwardSinkOptions.Method.self) ?? forward.method
     forward.bytes = try spelled.takeCase("bytes", of: SinkBytes.self) ?? forward.bytes
+    let method = try spelled.takeCase("method", of: ForwardSinkOptions.Method.self)
+    forward.overflow = try OverflowOptions.taken(from: &spelled)
+    let holds = forward.overflow.policy == .block
+    guard holds || method != .zeroCopy else {
+      throw spelled.refusal(
+        "full=\(forward.overflow.policy.rawValue) and method=send-zc contradict each other: "
+          + "zero-copy sends keep the received memory until the receiving host has acknowledged "
+          + "them, so a slow one would hold all of it",
+        allowed: "method=send, which full=\(forward.overflow.policy.rawValue) takes by itself")
+    }
+    forward.method = method ?? (holds ? .zeroCopy : .send)
     return forward
   }
 }
@@ -52,6 +61,6 @@ extension SinkSpecification {
 extension ForwardSinkOptions {
   /// The canonical spelling.
   var spelled: String {
-    "forward:\(target),method=\(method.rawValue),bytes=\(bytes.rawValue)"
+    "forward:\(target),method=\(method.rawValue),bytes=\(bytes.rawValue)" + overflow.spelled
   }
 }

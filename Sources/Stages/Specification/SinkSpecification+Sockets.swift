@@ -12,6 +12,17 @@ extension SinkSpecification {
     shared.onDeath =
       try spelled.takeCase("on-death", of: SharedSinkOptions.OnDeath.self) ?? shared.onDeath
     shared.wait = try spelled.takeFlag("wait") ?? shared.wait
+    let policy = try spelled.takeCase("full", of: OverflowOptions.Policy.self) ?? .block
+    guard policy != .spill else {
+      throw spelled.refusal(
+        "full=spill is not for shm: a consumer reads records where they were received, and what "
+          + "went to a file would have to be copied back into that memory",
+        allowed: "full=block or full=drop; unix:PATH,full=spill takes a file")
+    }
+    shared.dropsRecords = policy == .drop
+    if shared.dropsRecords {
+      shared.queue = try spelled.takeSize("queue", in: 4096...1 << 40) ?? shared.queue
+    }
     return shared
   }
 
@@ -40,7 +51,8 @@ extension SharedSinkOptions {
   /// The canonical spelling.
   var spelled: String {
     "shm:\(path),ring=\(ByteSize.spelled(ring)),on-death=\(onDeath.rawValue)"
-      + ",wait=\(wait ? "yes" : "no")"
+      + ",wait=\(wait ? "yes" : "no")" + (dropsRecords ? ",full=drop" : "")
+      + (queue > 0 ? ",queue=\(ByteSize.spelled(queue))" : "")
   }
 }
 

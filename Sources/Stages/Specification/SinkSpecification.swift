@@ -34,6 +34,14 @@ public enum SinkSpecification: Equatable, Sendable, CustomStringConvertible {
     _ spelled: inout SpelledStage
   ) throws(SpecificationError) -> FileSinkOptions {
     var file = FileSinkOptions(path: try spelled.readPath())
+    let policy = try spelled.takeCase("full", of: OverflowOptions.Policy.self) ?? .block
+    guard policy == .block else {
+      throw spelled.refusal(
+        "full=\(policy.rawValue) is not for files: a slow disk holds the senders back, and a full "
+          + "one ends the file after its last whole byte, which is told",
+        allowed: "full=block; in tee:file:PATH|unix:PATH,full=\(policy.rawValue) the other reader "
+          + "may be slow")
+    }
     file.layout = try spelled.takeCase("layout", of: FileSinkOptions.Layout.self) ?? file.layout
     file.bytes = try spelled.takeCase("bytes", of: SinkBytes.self) ?? file.bytes
     file.sync = try spelled.takeCase("sync", of: FileSinkOptions.Sync.self) ?? file.sync

@@ -154,6 +154,8 @@ public struct StageHelp: Equatable, Sendable, Encodable {
         Option("ring=N", "records that may wait in the ring, a power of two (8K)"),
         Option("on-death=ACTION", "a consumer's end ends the run (stop), or not (continue)"),
         Option("wait=yes|no", "hold data until a consumer comes (yes), or lose them"),
+        Option("full=block|drop", "a consumer that is behind: wait for it, or lose whole records"),
+        Option("queue=SIZE", "with full=drop, how much it may have (half of the area)"),
       ], eg: "shm:/run/ingest.sock,on-death=continue"),
     StageHelp(
       "sink", "unix", "a unix socket that another process listens at",
@@ -169,7 +171,7 @@ public struct StageHelp: Equatable, Sendable, Encodable {
         Option("HOST:PORT", "where to; [::1]:5301 for an IPv6 address"),
         Option("method=send-zc|send", "from the received memory (send-zc), or the kernel copies"),
         bytes,
-      ], eg: "forward:192.0.2.7:5301"),
+      ] + overflow, eg: "forward:192.0.2.7:5301"),
     StageHelp(
       "sink", "tee", "everything to two sinks; the slower one sets the pace",
       [Option("A|B", "file, forward, shm or unix, each with its options; in quotes for the shell")],

@@ -159,6 +159,11 @@ public struct HandOver: Sink, ~Copyable {
   }
 
   public var pending: Int { out }
+  public var counters: SinkCounters {
+    var counters = SinkCounters()
+    counters.waits = waits
+    return counters
+  }
   public func stageFailures() -> [String] { sentences }
 
   // MARK: Waiting
@@ -254,7 +259,7 @@ public struct HandOverAll: Downstream, ~Copyable {
   public mutating func hasWork() -> Bool { next.hasWork() }
   public var pending: Int { next.pending }
   public var readsPayload: Bool { next.readsPayload }
-  public var counters: SinkCounters { SinkCounters() }
+  public var counters: SinkCounters { next.counters }
   public var failures: [SinkFailure] { [] }
   public func stageFailures() -> [String] { next.stageFailures() }
   public func digest(slot: Int) -> UInt64? { nil }

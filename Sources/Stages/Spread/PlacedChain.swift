@@ -17,6 +17,8 @@ public struct PlacedChain<Rest: Downstream & ~Copyable>: ~Copyable {
   @usableFromInline var stopped = false
   /// Pieces of a lease came and its end did not.
   @usableFromInline var isInsideLease = false
+  /// Bytes that came after their connection was refused.
+  @usableFromInline var refusedBytes: UInt64 = 0
   /// Bytes that went through.
   @usableFromInline var bytes: UInt64 = 0
   /// Leases given back that a sleeping owner was not woken for.
@@ -40,6 +42,12 @@ public struct PlacedChain<Rest: Downstream & ~Copyable>: ~Copyable {
 
   /// Bytes of the leases that were finished.
   @inlinable public var totalBytes: UInt64 { bytes }
+  /// What the sink says, and what did not come to it.
+  @inlinable public var counters: SinkCounters {
+    var counters = rest.counters
+    counters.refusedBytes &+= refusedBytes
+    return counters
+  }
   /// Items that wait.
   @inlinable public var depth: Int { mutating get { items.available() } }
 
@@ -98,7 +106,10 @@ public struct PlacedChain<Rest: Downstream & ~Copyable>: ~Copyable {
     // The thread before checked the slot when the connection was opened.
     let slot = unsafe slots + Int(words.connection)
     // Refused, which the owner does not know yet.
-    if unsafe slot.pointee.framing { return }
+    if unsafe slot.pointee.framing {
+      refusedBytes &+= UInt64(piece.count)
+      return
+    }
     let lease = words.makeLease()
     let measured = batch.meter.isOn
     if measured { batch.meter.start() }

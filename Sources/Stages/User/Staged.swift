@@ -11,6 +11,9 @@ public struct Staged<S: RecordStage & ~Copyable, Next: Sink & ~Copyable>: Sink, 
   public var next: Next
   /// Records that the stage let go of.
   @usableFromInline var dropped: UInt64 = 0
+  /// Bytes of them, and bytes over which it refused a connection.
+  @usableFromInline var droppedBytes: UInt64 = 0
+  @usableFromInline var refusedBytes: UInt64 = 0
   @usableFromInline let slots: UnsafeMutablePointer<StagedSlot<S.State>>
   @usableFromInline let slotCount: Int
   @usableFromInline let number: UInt64
@@ -47,6 +50,7 @@ public struct Staged<S: RecordStage & ~Copyable, Next: Sink & ~Copyable>: Sink, 
       answer = try ask(piece, lease, start, &batch)
     } catch {
       unsafe batch.refuse(slot.pointee.fault(number, error.code))
+      refusedBytes &+= UInt64(piece.count)
       return
     }
     if batch.meter.isOn { batch.meter.lap(.stage) }
@@ -61,7 +65,11 @@ public struct Staged<S: RecordStage & ~Copyable, Next: Sink & ~Copyable>: Sink, 
     let isDropped = unsafe slot.pointee.isDropped
     if isDropped && piece.last { dropped &+= 1 }
     unsafe slot.pointee.add(piece)
-    if !isDropped { next.take(piece, of: lease, at: start, in: &batch) }
+    if isDropped {
+      droppedBytes &+= UInt64(piece.count)
+    } else {
+      next.take(piece, of: lease, at: start, in: &batch)
+    }
   }
 
   @inlinable @inline(__always)
@@ -146,7 +154,14 @@ public struct Staged<S: RecordStage & ~Copyable, Next: Sink & ~Copyable>: Sink, 
   @inlinable public var readsPayload: Bool {
     next.readsPayload || Self.isPresent && S.readsPayload
   }
-  @inlinable public var counters: SinkCounters { next.counters }
+  @inlinable public var counters: SinkCounters {
+    var counters = next.counters
+    if Self.isPresent {
+      counters.stageDroppedBytes &+= droppedBytes
+      counters.refusedBytes &+= refusedBytes
+    }
+    return counters
+  }
   public var failures: [SinkFailure] { next.failures }
   public func stageFailures() -> [String] { stage.failures() + next.stageFailures() }
 }

@@ -21,11 +21,7 @@ extension EngineCore {
     if flags & UInt32(IK_CQE_F_MORE) == 0 { acceptEnded(listener) }
     guard result >= 0 else {
       switch -result {
-      case EMFILE, ENFILE, ENOBUFS, ENOMEM:
-        // Tried again when a connection ends, or after a while; peers wait in the backlog.
-        accepting = .blocked
-        acceptRetryAt = batch.now &+ EngineCore.acceptRetry
-        counters.acceptFailures &+= 1
+      case EMFILE, ENFILE, ENOBUFS, ENOMEM: blockAccepting()
       case EINVAL, ECANCELED:
         accepting = .ended  // the listener was shut down
       default:

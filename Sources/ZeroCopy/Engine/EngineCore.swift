@@ -110,7 +110,7 @@ extension EngineCore {
       unsafe entry.pointee.user_data = OperationTag(.wake, index: 0).rawValue
       wakerArmed = true
     }
-    if accepting == .wanted { armAccepts() }
+    if accepting == .wanted, hasDescriptors() { armAccepts() }
   }
 
   private mutating func armAccepts() {
@@ -118,7 +118,11 @@ extension EngineCore {
       let index = unarmed.trailingZeroBitCount
       unarmed &= unarmed - 1
       let socket = index == 0 ? listener : options.moreListeners[index - 1]
-      unsafe ik_prep_accept_multishot(entry, socket, UInt32(SOCK_CLOEXEC.rawValue))
+      if options.descriptorReserve > 0 {
+        unsafe ik_prep_accept(entry, socket, UInt32(SOCK_CLOEXEC.rawValue))
+      } else {
+        unsafe ik_prep_accept_multishot(entry, socket, UInt32(SOCK_CLOEXEC.rawValue))
+      }
       unsafe entry.pointee.user_data = OperationTag(.accept, index: UInt32(index)).rawValue
     }
     if unarmed == 0 { accepting = .armed }
@@ -129,6 +133,22 @@ extension EngineCore {
     guard index <= UInt32(options.moreListeners.count) else { return }
     unarmed |= 1 << index
     if accepting == .armed { accepting = .wanted }
+  }
+
+  /// Whether one more connection would find what it needs; otherwise accepting rests for a while.
+  private mutating func hasDescriptors() -> Bool {
+    guard options.descriptorReserve > 0,
+      ik_descriptor_room(waker, Int32(clamping: options.descriptorReserve)) == 0
+    else { return true }
+    blockAccepting()
+    return false
+  }
+
+  /// Accepting is tried again when a connection ends, or after a while; peers wait in the backlog.
+  mutating func blockAccepting() {
+    accepting = .blocked
+    acceptRetryAt = batch.now &+ EngineCore.acceptRetry
+    counters.acceptFailures &+= 1
   }
 
   /// Arms every receive again that waited for free buffers.

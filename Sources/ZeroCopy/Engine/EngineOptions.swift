@@ -12,6 +12,9 @@ public struct EngineOptions: Sendable {
   public var peers: PeerGate?
   /// Listening sockets besides the one that an engine is given, at most 31, owned like that one.
   public var moreListeners: [Int32] = []
+  /// Where descriptors may run short: connections are accepted one at a time, and only while so
+  /// many are free; further peers wait in the backlog. 0 accepts whoever comes.
+  public var descriptorReserve: Int = 0
   /// Leases that stages may hold at a time.
   public var holdLimit: Int = 4096
   /// Leases that may come back within one batch, and connections refused in it, where stages on

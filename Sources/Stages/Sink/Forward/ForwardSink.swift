@@ -18,6 +18,10 @@ public import RingCore
 /// fails refuses its connection with a ``Fault/Kind/sink`` whose `offset` is the number of
 /// acknowledged bytes, and a ``SinkFailure`` says why and what to do.
 ///
+/// With `full=spill` or `full=drop` no lease is held: what a connection's socket has no room for
+/// goes to a file (``SpillBlocks``), connection by connection, and follows in order; see
+/// ForwardSink+Overflow.swift.
+///
 /// Memory, fixed at the start: see ``ForwardSinkLimits``. Requests are IORING_OP_CONNECT,
 /// IORING_OP_SEND_ZC and IORING_OP_SENDMSG_ZC (or IORING_OP_SEND and IORING_OP_SENDMSG),
 /// IORING_OP_POLL_ADD and IORING_OP_TIMEOUT.
@@ -48,6 +52,12 @@ public struct ForwardSink: Sink, ~Copyable {
   var readyHead = noIndex
   var readyTail = noIndex
   var requests = 0
+  /// What waits aside; nil where the receiving thread or the area does.
+  var spill: SpillBlocks?
+  /// Vectors of the lease in hand that are to be sent at once, and a bit for each that begins a
+  /// record.
+  var vectorCount = 0
+  var starts: UInt64 = 0
   /// False where the kernel has refused a zero-copy send as such.
   var zeroCopy: Bool
 
@@ -66,6 +76,8 @@ public struct ForwardSink: Sink, ~Copyable {
     /// The connection's serial number; 0 while the slot is free.
     var serial: UInt64 = 0
     var refused = false
+    /// A record has begun, and no byte of it was seen.
+    var begins = false
   }
 
   /// Resolves the host and sizes the pools.
@@ -82,6 +94,7 @@ public struct ForwardSink: Sink, ~Copyable {
     var endpoint = try options.resolve()
     let limits =
       limits ?? .standard(maxConnections: maxConnections, holdLimit: holdLimit)
+    spill = options.overflow.policy != .block ? try SpillBlocks(options.overflow) : nil
     self.options = options
     self.limits = limits
     self.control = control
@@ -123,6 +136,7 @@ extension ForwardSink {
   public mutating func take(
     _ piece: Piece, of lease: borrowing Lease, at start: UInt32, in batch: inout Batch
   ) {
+    if spill != nil { return gatherNow(piece, of: lease, at: start, in: &batch) }
     let all = options.bytes == .all
     let from = lease.offset &+ UInt64(all ? start : start &+ piece.lead)
     if runStart &+ UInt64(runLength) != from {
@@ -133,6 +147,10 @@ extension ForwardSink {
   }
 
   public mutating func finish(_ lease: consuming Lease, in batch: inout Batch) -> Verdict {
+    if spill != nil {
+      passOn(slot: lease.connection, in: &batch)
+      return lease.done()
+    }
     queueRun(slot: lease.connection, in: &batch)
     guard hold != noIndex else { return lease.done() }
     let place = hold
@@ -197,7 +215,10 @@ extension ForwardSink {
   }
 
   /// Ends what is still open: after an abort, of which the receivers learn by a reset.
-  public mutating func stop() { cutLinks() }
+  public mutating func stop() {
+    for index in 0..<UInt32(links.capacity) where links[index].descriptor >= 0 { account(index) }
+    cutLinks()
+  }
 
   private func cutLinks() {
     for index in 0..<UInt32(links.capacity) where links[index].descriptor >= 0 {

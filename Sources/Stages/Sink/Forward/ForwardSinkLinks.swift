@@ -39,6 +39,15 @@ extension ForwardSink {
     /// The first error, and what the receiving host had acknowledged by then.
     var failure: Int32 = 0
     var acknowledged: UInt64 = 0
+    /// What was not sent has been counted as lost.
+    var isAccounted = false
+
+    /// What waits aside, and where in the stream the record at hand starts, if it waits.
+    var chain = SpillBlocks.Chain()
+    var recordStart: UInt64 = 0
+    /// The record in hand is dropped, its later bytes with it; and it was told that some are.
+    var isDropping = false
+    var isNamed = false
 
     enum Request: UInt8 { case connect, send, room, time }
     enum Progress: UInt8 { case none, ready, inKernel }
@@ -68,7 +77,12 @@ extension ForwardSink {
     let link = links[index]
     guard link.progress == .none else { return }
     if link.failure == 0, link.isConnected {
-      if link.cursor != noIndex {
+      let full = drain(index, in: &batch)
+      if links[index].failure != 0 {
+        // What was not sent is let go of below.
+      } else if let full {
+        want(full, index)
+      } else if link.cursor != noIndex {
         want(.send, index)
       } else if link.end != .open {
         end(index, in: &batch)
@@ -122,10 +136,23 @@ extension ForwardSink {
     let link = links[index]
     guard link.flightHead == noIndex, link.progress == .none else { return }
     if link.failure != 0 {
+      account(index)
       links[index].cursor = noIndex
       while links[index].head != noIndex { releaseFirst(of: index, in: &batch) }
     }
     if !link.attached, link.descriptor < 0 { links.give(index) }
+  }
+
+  /// Counts what a link will not send any more, once.
+  mutating func account(_ index: UInt32) {
+    guard !links[index].isAccounted else { return }
+    links[index].isAccounted = true
+    counters.lostBytes += links[index].queued &- links[index].sent
+    if spill != nil {
+      var chain = links[index].chain
+      spill!.empty(&chain)
+      links[index].chain = chain
+    }
   }
 
   /// Tells the engine which connections cannot go on.

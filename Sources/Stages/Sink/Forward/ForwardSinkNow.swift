@@ -9,12 +9,13 @@ extension ForwardSink {
   mutating func sendNow(
     _ index: UInt32, _ offset: UInt64, _ count: UInt32, in batch: inout Batch
   ) {
+    links[index].queued += UInt64(count)
+    counters.waits += 1
     guard canSendNow(index) else {
       // A request whose result is not in yet: what it took is not known, so no byte may follow.
       return fail(index, ENOBUFS, in: &batch)
     }
     guard sendQueued(index, waits: true, in: &batch) else { return }
-    links[index].queued += UInt64(count)
     var done: UInt32 = 0
     while done < count {
       let start = unsafe batch.area.address(of: offset &+ UInt64(done))
@@ -45,14 +46,14 @@ extension ForwardSink {
     return true
   }
 
-  private mutating func tookNow(_ index: UInt32, _ count: UInt64) {
+  mutating func tookNow(_ index: UInt32, _ count: UInt64) {
     took(index, count)
     counters.syncWrites += 1
     counters.kernelCopiedBytes += count
   }
 
   /// Waits for room after a send that took nothing; false when there will be none.
-  private mutating func mayTryAgain(
+  mutating func mayTryAgain(
     _ index: UInt32, _ result: Int64, waits: Bool, in batch: inout Batch
   ) -> Bool {
     switch -result {
@@ -74,7 +75,7 @@ extension ForwardSink {
 
   /// Whether nothing of the link is under way that a send could overtake. Waits for a connection
   /// that is being made.
-  private mutating func canSendNow(_ index: UInt32) -> Bool {
+  mutating func canSendNow(_ index: UInt32) -> Bool {
     let link = links[index]
     if link.isConnected { return link.progress != .inKernel || link.request != .send }
     guard link.progress == .inKernel else { return false }

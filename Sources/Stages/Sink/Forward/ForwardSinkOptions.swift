@@ -2,13 +2,16 @@ import CIngestKernel
 import Glibc
 import RingCore
 
-/// How connections are sent on; spelled `forward:HOST:PORT,method=send-zc|send,bytes=all|payload`.
+/// How connections are sent on; spelled `forward:HOST:PORT,method=send-zc|send,bytes=all|payload`,
+/// with what ``OverflowOptions`` takes.
 public struct ForwardSinkOptions: Equatable, Sendable {
   /// A name or an address, without brackets.
   public var host: String
   public var port: UInt16
   public var method = Method.zeroCopy
   public var bytes = SinkBytes.all
+  /// What happens to a connection whose receiver is behind. All but `block` take method `send`.
+  public var overflow = OverflowOptions()
 
   public init(host: String, port: UInt16) {
     self.host = host

@@ -42,7 +42,10 @@ extension ForwardSink {
     let count = runLength
     runLength = 0
     let index = slots[slot].link
-    guard count > 0, index != noIndex, links[index].failure == 0 else { return }
+    guard count > 0, index != noIndex, links[index].failure == 0 else {
+      counters.lostBytes += UInt64(count)
+      return
+    }
     if hold == noIndex { hold = held.reserve(in: batch) ?? noIndex }
     guard hold != noIndex, let run = runs.take() else {
       return sendNow(index, runStart, count, in: &batch)

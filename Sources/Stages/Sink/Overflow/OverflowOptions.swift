@@ -1,3 +1,6 @@
+import CIngestKernel
+import Glibc
+
 /// What a sink does while its reader takes nothing more; spelled `full=block`, `full=drop` and
 /// `full=spill,spill=FOLDER`, with `queue=SIZE` for how much may wait.
 public struct OverflowOptions: Equatable, Sendable {
@@ -45,5 +48,20 @@ extension OverflowOptions {
     guard policy != .block else { return "" }
     return ",full=\(policy.rawValue),queue=\(ByteSize.spelled(limit))"
       + (policy == .spill ? ",spill=\(folder)" : "")
+  }
+}
+
+extension OverflowOptions {
+  /// The file for what waits, without a name. Errors: no such folder, no right to write there, no
+  /// memory.
+  func openFile() throws(SinkError) -> Int32 {
+    let opened = policy == .drop ? ik_memfd(0, 0) : unsafe ik_open_nameless(folder)
+    guard opened >= 0 else {
+      throw SinkError(
+        SinkFailure(
+          target: policy == .drop ? "memory for what waits" : folder, step: .open,
+          errno: -opened, safeBytes: 0))
+    }
+    return opened
   }
 }

@@ -24,17 +24,7 @@ struct OverflowQueue: ~Copyable {
 
   /// Opens the file. Errors: no such folder, no right to write there, no memory.
   init(_ options: OverflowOptions) throws(SinkError) {
-    let opened =
-      options.policy == .drop
-      ? ik_memfd(0, 0)
-      : unsafe ik_open_nameless(options.folder)
-    guard opened >= 0 else {
-      let failure = SinkFailure(
-        target: options.policy == .drop ? "memory for what waits" : options.folder, step: .open,
-        errno: -opened, safeBytes: 0)
-      throw SinkError(failure)
-    }
-    descriptor = opened
+    descriptor = try options.openFile()
     unsafe scratch = .allocate(byteCount: OverflowQueue.chunk, alignment: 4096)
   }
 
@@ -46,24 +36,24 @@ struct OverflowQueue: ~Copyable {
   var isEmpty: Bool { head == tail }
   var count: Int { tail - head }
 
-  /// Puts all bytes of the vectors in, or none. Changes the vectors.
-  mutating func append(_ vectors: UnsafeMutablePointer<iovec>, _ count: Int) -> Bool {
-    guard failure == 0 else { return false }
-    var first = 0
-    var at = tail
-    while first < count {
+  /// Puts bytes of the vectors in, as many as the file takes: the vectors up to `first`, and what
+  /// that one was shortened by, are in it. Returns how many bytes that is.
+  mutating func append(
+    _ vectors: UnsafeMutablePointer<iovec>, from first: inout Int, to end: Int
+  ) -> Int {
+    let before = tail
+    while first < end, failure == 0 {
       let written = unsafe pwritev(
-        descriptor, vectors + first, Int32(count - first), off_t(at))
+        descriptor, vectors + first, Int32(end - first), off_t(tail))
       if written < 0 && errno == EINTR { continue }
       guard written > 0 else {
         failure = written == 0 ? EIO : errno
-        return false
+        break
       }
-      at += written
-      first = unsafe advance(vectors, from: first, to: count, by: written)
+      tail += written
+      first = unsafe advance(vectors, from: first, to: end, by: written)
     }
-    tail = at
-    return true
+    return tail - before
   }
 
   /// Writes what waits, as long as the reader takes some: 0, EAGAIN where it does not, or the

@@ -25,7 +25,8 @@ extension StdoutSink {
       first = unsafe advance(vectors, from: first, to: vectorCount, by: Int(result))
       if isCut { starts &= ~(1 << UInt64(first)) }
     }
-    if error == 0 && first < vectorCount { putAside(from: first, slot, in: &batch) }
+    if error != 0 { return lose(from: first, to: vectorCount) }
+    if first < vectorCount { putAside(from: first, slot, in: &batch) }
   }
 
   /// Writes what waits, and asks the ring to tell when the reader takes more.
@@ -80,18 +81,21 @@ extension StdoutSink {
       }
       first = end
     }
+    lose(from: first, to: vectorCount)
   }
 
   /// Puts vectors aside, or waits until they are written where nothing more may wait: the file is
   /// at its limit, or could not be written.
-  private mutating func append(_ first: Int, _ end: Int, _ bytes: Int) {
-    let hasRoom = overflow.policy == .drop || waitingBytes + bytes <= overflow.limit
-    if hasRoom, unsafe queue!.append(vectors + first, end - first) {
-      waitingBytes += bytes
-      counters.spilledBytes += UInt64(bytes)
-      return
+  private mutating func append(_ start: Int, _ end: Int, _ bytes: Int) {
+    var first = start
+    if overflow.policy == .drop || waitingBytes + bytes <= overflow.limit {
+      let put = unsafe queue!.append(vectors, from: &first, to: end)
+      waitingBytes += put
+      counters.spilledBytes += UInt64(put)
+      if first == end { return }
     }
     counters.spillWaits += 1
+    counters.waits += 1
     while waitingBytes > 0, error == 0 {
       var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
       _ = unsafe poll(&request, 1, -1)

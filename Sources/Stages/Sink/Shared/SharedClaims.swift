@@ -37,6 +37,8 @@ struct SharedClaims: ~Copyable {
   private let leases: UnsafeMutablePointer<Held>
   private(set) var heldCount = 0
   private(set) var lentCount = 0
+  /// What all claims carry that are out.
+  private(set) var content = Content()
 
   /// `capacity` counts held claims; one more may be lent.
   init(capacity: Int) {
@@ -82,6 +84,7 @@ struct SharedClaims: ~Copyable {
       invariant(false, "there is a place for every claim")
       return 0
     }
+    self.content += content
     claims[index].state = state
     claims[index].records = UInt32(truncatingIfNeeded: content.records)
     claims[index].bytes = UInt32(truncatingIfNeeded: content.bytes)
@@ -120,6 +123,8 @@ struct SharedClaims: ~Copyable {
     } else {
       lentCount -= 1
     }
+    content.records &-= UInt64(claim.records)
+    content.bytes &-= UInt64(claim.bytes)
     claims[index].state = .free
     // 2^32 uses of one place: a number that comes again by then was kept for hours, and then takes
     // back a claim that is out, which is the same consumer's.

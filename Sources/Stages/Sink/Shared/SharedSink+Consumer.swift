@@ -35,6 +35,49 @@ extension SharedSink {
     return false
   }
 
+  /// Whether a piece is let go of, since its record began where the consumer was behind.
+  mutating func drops(_ piece: Piece, of slot: UInt32, in batch: inout Batch) -> Bool {
+    if piece.first {
+      slots[slot].isDropping = isTaking && !isRoomy && !becameRoomy(in: &batch)
+      if slots[slot].isDropping {
+        counters.droppedRecords += 1
+        name(slot, in: &batch)
+      }
+    }
+    guard slots[slot].isDropping else { return false }
+    counters.droppedBytes += UInt64(piece.count)
+    return true
+  }
+
+  /// Whether there is room for a record to begin.
+  private var isRoomy: Bool {
+    ring.unread < (ring.recordCount + 1) / 2 && claims.count < (claims.capacity + 1) / 2
+      && claims.content.bytes + hand.content.bytes < UInt64(limit)
+  }
+
+  /// Bytes that the consumer may have when a record begins.
+  private var limit: Int { options.queue > 0 ? options.queue : area.byteCount / 2 }
+
+  /// Looks at what the consumer did meanwhile.
+  private mutating func becameRoomy(in batch: inout Batch) -> Bool {
+    counters.fullTimes += 1
+    publish()
+    guard state == .attached, checked(ring.readPosition(), in: &batch) else { return !isTaking }
+    _ = takeReturns(in: &batch)
+    return !isTaking || isRoomy
+  }
+
+  /// Tells once of each connection that it loses records.
+  private mutating func name(_ slot: UInt32, in batch: inout Batch) {
+    guard !slots[slot].isNamed else { return }
+    slots[slot].isNamed = true
+    var fault = Fault(
+      .dropped, record: 0, offset: counters.bytes, expected: UInt64(limit),
+      found: claims.content.bytes)
+    fault.connection = slots[slot].connection?.serial ?? 0
+    batch.report(fault)
+  }
+
   /// Tells the ring of an open connection.
   private mutating func announce(_ slot: UInt32) {
     slots[slot].epoch = epoch
@@ -59,6 +102,7 @@ extension SharedSink {
   /// records any more.
   mutating func waitStep(in batch: inout Batch) -> Bool {
     publish()
+    counters.waits += 1
     let asked = control.asked()
     if asked == .abort || (asked == .stop && state == .absent) { giveUp(in: &batch) }
     guard isTaking else { return false }

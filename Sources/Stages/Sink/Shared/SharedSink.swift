@@ -10,6 +10,10 @@ public import RingCore
 /// which it notices the consumer's end and a stop; meanwhile buffers run out, and TCP holds the
 /// senders back. A record is a few words in the ring; nothing of it is copied or read here.
 ///
+/// With `full=drop` no record begins that the consumer has no room for: half of the ring, half of
+/// the leases and `queue` bytes are for records as they begin, the rest for what follows of them. A
+/// record that has begun is waited for.
+///
 /// A consumer that goes away, or says what cannot be, loses what it had: its leases go back to the
 /// area, and a ``SinkFailure`` counts their records and bytes. One that only stalls is waited for.
 ///
@@ -71,6 +75,9 @@ public struct SharedSink: Sink, ~Copyable {
     /// Bytes of it went to a ring, or were let go of.
     var isUnderWay = false
     var isRefused = false
+    /// The record in hand is dropped; and it was told that some are.
+    var isDropping = false
+    var isNamed = false
   }
 
   /// What of the lease in hand is in the ring.
@@ -151,6 +158,7 @@ extension SharedSink {
     _ piece: Piece, of lease: borrowing Lease, at start: UInt32, in batch: inout Batch
   ) {
     let slot = lease.connection
+    if options.dropsRecords, drops(piece, of: slot, in: &batch) { return }
     guard hasPlace(for: slot, in: &batch) else {
       return lose(content(of: piece))
     }
@@ -261,6 +269,12 @@ extension SharedSink {
     untaken += content
     counters.lostRecords += content.records
     counters.lostBytes += content.bytes
+  }
+
+  /// After an abort nobody gives back what is out.
+  public mutating func stop() {
+    counters.lostRecords += claims.content.records
+    counters.lostBytes += claims.content.bytes
   }
 
   private func content(of piece: Piece) -> SharedClaims.Content {

@@ -7,6 +7,10 @@ public struct SharedSinkOptions: Equatable, Sendable {
   public var onDeath = OnDeath.stop
   /// Whether data wait for a consumer where there is none; otherwise they are let go of.
   public var wait = true
+  /// Whether whole records are dropped, counted and their connections named, where the consumer is
+  /// behind; and how many bytes it may have then, 0 for half of the area.
+  public var dropsRecords = false
+  public var queue = 0
 
   public init(path: String) { self.path = path }
 

@@ -124,6 +124,8 @@ extension SinkCounters {
     sum.syncWrites += two.syncWrites
     sum.lostRecords += two.lostRecords
     sum.lostBytes += two.lostBytes
+    sum.refusedBytes += two.refusedBytes
+    sum.stageDroppedBytes += two.stageDroppedBytes
     sum.zeroCopyBytes += two.zeroCopyBytes
     sum.kernelCopiedBytes += two.kernelCopiedBytes
     sum.fullTimes += two.fullTimes
@@ -132,9 +134,11 @@ extension SinkCounters {
     sum.spillWaits += two.spillWaits
     sum.droppedRecords += two.droppedRecords
     sum.droppedBytes += two.droppedBytes
+    sum.waits += two.waits
     sum.files += two.files
     sum.fsyncs += two.fsyncs
     sum.indirectFiles += two.indirectFiles
+    sum.lateRotations += two.lateRotations
     sum.failures += two.failures
     return sum
   }
