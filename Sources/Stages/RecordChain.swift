@@ -69,7 +69,7 @@ public struct RecordChain<Parse: Framer, Rest: Downstream & ~Copyable>: Stage, ~
     // framer which takes all there is needs no second turn.
     let end = lease.length
     var cursor: UInt32 = 0
-    repeat {
+    while true {
       let step = area.withBytes(of: lease) {
         unsafe framer.next(&slot.pointee.framing, $0, at: Int(cursor))
       }
@@ -92,8 +92,12 @@ public struct RecordChain<Parse: Framer, Rest: Downstream & ~Copyable>: Stage, ~
       unsafe slot.pointee.add(piece)
       all.add(piece)
       cursor &+= piece.count
-    } while cursor < end && !(Rest.mayRefuse && batch.refused)
-    if Rest.mayRefuse { unshown &+= UInt64(end &- cursor) }
+      if cursor >= end { break }
+      if Rest.mayRefuse && batch.refused {
+        unshown &+= UInt64(end &- cursor)
+        break
+      }
+    }
     return rest.finish(lease, in: &batch)
   }
 

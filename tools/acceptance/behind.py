@@ -8,7 +8,7 @@ import time
 
 from consumers import Consumer
 from faults_peer import acknowledged, wait_until
-from harness import Failed, Receiver, Scratch, check, connect, equal, require, run
+from harness import BIN, Failed, Receiver, Scratch, check, connect, equal, require, run
 
 MIB = 1 << 20
 
@@ -248,3 +248,50 @@ def policies_that_make_no_sense_are_refused_with_the_reason():
             (("--sink", "forward:127.0.0.1:1,full=spill,spill=/no/such"), "No such file")):
         code, _, said = run("run", "--port", 0, *arguments)
         require(code in (1, 2) and why in said, f"{arguments}: {code} {said}")
+
+
+@check
+def a_sink_that_is_waited_for_is_told_in_every_form():
+    """In the intervals and counters of --json-stream, and in the lines for people."""
+    with Scratch() as scratch:
+        path = os.path.join(scratch, "sock")
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(path)
+        listener.listen(1)
+        data = b"".join(lines(1, 20_000, 1000))
+
+        def late():
+            peer, _ = listener.accept()
+            time.sleep(1)
+            while peer.recv(MIB):
+                pass
+        for arguments in (("-i", "0.2"), ()):
+            reader = threading.Thread(target=late, daemon=True)
+            reader.start()
+            if arguments:
+                with Receiver("--sink", f"unix:{path}", "-1", *arguments) as receiver:
+                    send_all(receiver.port, data)
+                    equal(receiver.finish(), 0, "exit code")
+                waits = [part["receive"]["pressure"]["sinkWaits"]
+                         for part in receiver.events("interval")]
+                require(any(waits), f"no interval tells of a wait: {waits}")
+                require(receiver.counters["sinkWaits"] > 0, "the counter is 0")
+            else:
+                with socket.create_server(("127.0.0.1", 0)) as taken:
+                    port = taken.getsockname()[1]
+                done = subprocess.Popen(
+                    [os.path.join(BIN, "ingest"), "run", "--listen", "127.0.0.1", "--port",
+                     str(port), "--sink", f"unix:{path}", "-1", "-i", "0.2"],
+                    stdout=subprocess.PIPE, text=True)
+                try:
+                    require("listening" in done.stdout.readline(), "it does not listen")
+                    send_all(port, data)
+                    said, _ = done.communicate(timeout=60)
+                finally:
+                    done.kill()
+                    done.wait()
+                require("(sink waited for)" in said, said)
+                [told] = [line for line in said.splitlines() if line.startswith("waited ")]
+            reader.join(30)
+        listener.close()
+        return told
