@@ -15,8 +15,8 @@ struct FileTemplate: Sendable {
   /// When this process first made a template (UTC, to the second): what is started again, by hand
   /// or by a supervisor, numbers its connections from 1 again.
   private static let start: String = {
-    var now = unsafe time(nil)
-    var parts = tm()
+    var now = time(nil)
+    var parts = unsafe tm()
     unsafe gmtime_r(&now, &parts)
     return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { buffer in
       unsafe strftime(buffer.baseAddress!, buffer.count, "%Y%m%dT%H%M%SZ", &parts)
