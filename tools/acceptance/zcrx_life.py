@@ -203,4 +203,11 @@ def nic_transactions_from_two_hundred_states():
 def zcrx_the_tests_of_engines():
     """What comes over loopback to a bound ring is copied: the same tests as for `copy`."""
     with Place(queue=3) as place:
-        return verdict(suite(place, "ZeroCopyTests.Engine"))
+        return verdict(suite(place, "ZeroCopyTests.Engine", skip="EngineSizesTests"))
+
+
+@check
+def zcrx_sizes_by_two_hundred_seeds():
+    """Each binds the queue anew, which is most of the time that it takes."""
+    with Place(queue=3) as place:
+        return verdict(suite(place, "EngineSizesTests"), patience=4 * PATIENCE)
