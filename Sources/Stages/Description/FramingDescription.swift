@@ -30,6 +30,13 @@ public struct FramingDescription: Equatable, Sendable {
         allowed: "a JSON5 file that can be read (`ls -l \(path)`)",
         example: StageHelp.example(place: "parse", kind: "described"))
     }
+    try self.init(file, path: path, text: text, max: max)
+  }
+
+  /// Takes a file that was read.
+  init(
+    _ file: JSON5File, path: String, text: String, max: Int? = nil
+  ) throws(SpecificationError) {
     var reader = DescriptionReader(file, text: text)
     let forms = ["length", "chunked"]
     switch try reader.word("form", among: forms) {
