@@ -18,6 +18,9 @@ package struct JSON5File {
 
   package init(text: String, name: String) throws(JSON5Error) {
     let places = KeyLines(text)
+    if let limit = places.limit {
+      throw JSON5Error("\(name):\(limit.line): \(limit.text)", isMalformed: true)
+    }
     guard let root = try? JSONValue(json5: text) else {
       let place = places.mistake.map { ":\($0.line): \($0.text)" } ?? ": some value is malformed"
       throw JSON5Error("\(name)\(place)", isMalformed: true)
@@ -80,7 +83,9 @@ extension JSONValue {
   package init(json5 text: String) throws {
     let decoder = JSONDecoder()
     decoder.allowsJSON5 = true
-    self = try decoder.decode(JSONValue.self, from: Data(text.utf8))
+    // The decoder (Swift 6.3) reads a number up to the first byte that is none, also where the text
+    // ends with it and that byte is not the text's. It traps where it finds more digits there.
+    self = try decoder.decode(JSONValue.self, from: Data(text.utf8) + [UInt8(ascii: "\n")])
   }
 }
 

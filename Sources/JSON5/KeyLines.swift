@@ -11,9 +11,18 @@ package struct KeyLines {
   /// The first thing that looks wrong, for a text that the decoder refused.
   package private(set) var mistake: (line: Int, text: String)?
 
+  /// Where the text is nested as no file of settings is. The walk ends there: it takes stack for
+  /// each level, and memory for the path of each value.
+  package private(set) var limit: (line: Int, text: String)?
+
+  /// Objects and lists inside one another, and bytes of a path.
+  package static let deepest = 64
+  package static let longestPath = 256
+
   private var text: [UInt8]
   private var place = 0
   private var line = 1
+  private var depth = 0
 
   package init(_ text: String) {
     self.text = Array(text.utf8)
@@ -66,6 +75,9 @@ package struct KeyLines {
 
   private mutating func value(_ path: String) {
     skipBlank()
+    guard isWithin(path) else { return place = text.count }
+    depth += 1
+    defer { depth -= 1 }
     if lines[path] == nil { lines[path] = line }
     switch byte {
     case UInt8(ascii: "{"): object(path)
@@ -74,6 +86,16 @@ package struct KeyLines {
     default: plainValue()
     }
     skipBlank()
+  }
+
+  private mutating func isWithin(_ path: String) -> Bool {
+    if limit != nil { return false }
+    if depth > KeyLines.deepest {
+      limit = (line, "more than \(KeyLines.deepest) objects and lists inside one another")
+    } else if path.utf8.count > KeyLines.longestPath {
+      limit = (line, "a value under keys of more than \(KeyLines.longestPath) bytes")
+    }
+    return limit == nil
   }
 
   private mutating func plainValue() {

@@ -70,10 +70,10 @@ extension DiagnosisCase {
       $0.state = nil
     },
     DiagnosisCase("lo", EOPNOTSUPP, .notSupported, "loopback interface", "--engine nodev") {
-      $0.state?.link = try Link(message: LinkTests.message(flags: 1 | 1 << 3) { _ in })
+      $0.state?.link = try Link(message: LinkMessages.message(flags: 1 | 1 << 3) { _ in })
     },
     DiagnosisCase("lo, on 7.0", EOPNOTSUPP, .notSupported, "loopback", "`--engine copy` works") {
-      $0.state?.link = try Link(message: LinkTests.message(flags: 1 | 1 << 3) { _ in })
+      $0.state?.link = try Link(message: LinkMessages.message(flags: 1 | 1 << 3) { _ in })
       $0.host.kernel = KernelVersion(7, 0)
     },
     DiagnosisCase("veth", EOPNOTSUPP, .notSupported, "is a veth interface", "NIC under it") {

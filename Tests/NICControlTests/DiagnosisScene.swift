@@ -13,7 +13,7 @@ struct DiagnosisScene {
   init() throws { state = try StateSamples.capable() }
 
   mutating func link(_ fill: (inout AttributeWriter) -> Void) throws {
-    state?.link = try Link(message: LinkTests.message(flags: 1, fill))
+    state?.link = try Link(message: LinkMessages.message(flags: 1, fill))
   }
 
   mutating func queue(_ fill: (inout AttributeWriter) -> Void) throws {
@@ -75,7 +75,7 @@ extension DiagnosisScene {
 
   mutating func down() throws {
     state?.link = try Link(
-      message: LinkTests.message(flags: 0) {
+      message: LinkMessages.message(flags: 0) {
         $0.add(56, text: "0000:3b:00.0")
         $0.add(57, text: "pci")
       })

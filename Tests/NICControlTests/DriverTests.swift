@@ -5,30 +5,9 @@ import Testing
 
 @Suite("drivers")
 struct DriverTests {
-  static let information: [UInt8] = {
-    var bytes = [UInt8](repeating: 0, count: 196)
-    for (offset, text) in [(4, "bnxt_en"), (36, "7.2.0"), (68, "229.0"), (100, "0000:3b:00.0")] {
-      bytes.replaceSubrange(offset..<offset + text.utf8.count, with: text.utf8)
-    }
-    return bytes
-  }()
-
-  /// How long the names are, how many there should be, then both answers.
-  static let statistics = [76, 0, 2, 0, 0, 0] + names(2) + values(2)
-
-  private static func names(_ count: UInt32) -> [UInt8] {
-    [0, 0, 0, 0, 0, 0, 0, 0] + littleEndianBytes(of: count)
-      + ["a", "rx_drops"].flatMap { Array($0.utf8) + [UInt8](repeating: 0, count: 32 - $0.count) }
-  }
-
-  private static func values(_ count: UInt32) -> [UInt8] {
-    [0, 0, 0, 0] + littleEndianBytes(of: count) + littleEndianBytes(of: UInt64(1))
-      + littleEndianBytes(of: UInt64.max)
-  }
-
   @Test("driver information, as the structure has it")
   func readInformation() {
-    var bytes = DriverTests.information
+    var bytes = EthtoolStructures.information
     let info = DriverInfo(structure: bytes)
     #expect(info.driver == "bnxt_en")
     #expect(info.version == "7.2.0")
@@ -42,7 +21,7 @@ struct DriverTests {
 
   @Test("statistics are joined only when both answers are about as many counters")
   func joined() {
-    let (names, values) = (DriverTests.names, DriverTests.values)
+    let (names, values) = (EthtoolStructures.names, EthtoolStructures.values)
     let joined = DriverStatistic.joined(names: names(2), values: values(2), count: 2)
     #expect(
       joined == [

@@ -6,50 +6,12 @@ import Testing
 
 @Suite("n-tuple rules")
 struct FlowRuleTests {
-  /// A struct ethtool_rx_flow_spec with values and masks at offsets of the kernel's header.
-  static func specification(
-    type: UInt32, cookie: UInt64, location: UInt32 = 5,
-    fields: [(offset: Int, value: [UInt8], mask: [UInt8])]
-  ) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: 168)
-    bytes.replaceSubrange(0..<4, with: littleEndianBytes(of: type))
-    for field in fields {
-      let size = field.value.count
-      bytes.replaceSubrange(4 + field.offset..<4 + field.offset + size, with: field.value)
-      bytes.replaceSubrange(76 + field.offset..<76 + field.offset + size, with: field.mask)
-    }
-    bytes.replaceSubrange(152..<160, with: littleEndianBytes(of: cookie))
-    bytes.replaceSubrange(160..<164, with: littleEndianBytes(of: location))
-    return bytes
-  }
-
-  /// A rule with matches of several sizes.
-  static let sample = specification(
-    type: 5 | 0xe000_0000, cookie: 3,
-    fields: [
-      (0, [UInt8](0..<16), [UInt8](repeating: 0xff, count: 16)), (34, [0, 80], [0xff, 0xff]),
-      (54, [2, 0, 0, 0, 0, 1], [UInt8](repeating: 0xff, count: 6)), (62, [0, 7], [0x0f, 0xff]),
-    ])
-
-  /// The answer about the number of rules, then that with their locations.
-  static let list =
-    answer(data: 0x8000_0000, count: 3)
-    + answer(data: 1024, count: 3, locations: [1, 2, 700])
-
-  /// A struct ethtool_rxnfc.
-  private static func answer(data: UInt64, count: UInt32, locations: [UInt32] = []) -> [UInt8] {
-    [0x2e, 0, 0, 0, 0, 0, 0, 0] + littleEndianBytes(of: data)
-      + [UInt8](repeating: 0, count: 168) + littleEndianBytes(of: count)
-      + locations.flatMap { littleEndianBytes(of: $0) }
-      + [UInt8](repeating: 0, count: locations.isEmpty ? 4 : 0)
-  }
-
   @Test("the locations of rules, no more than were counted or are there")
   func locations() throws {
     func read(_ counted: UInt32, _ listed: UInt32, _ locations: [UInt32]) throws -> [UInt32] {
       try FlowRuleList(
-        counted: FlowRuleTests.answer(data: 0, count: counted),
-        listed: FlowRuleTests.answer(data: 0, count: listed, locations: locations)
+        counted: EthtoolStructures.answer(data: 0, count: counted),
+        listed: EthtoolStructures.answer(data: 0, count: listed, locations: locations)
       ).locations
     }
     #expect(try read(3, 3, [1, 2, 700]) == [1, 2, 700])
@@ -58,7 +20,7 @@ struct FlowRuleTests {
     #expect(try read(0, 0, []) == [])
     // More than there is room for.
     #expect(throws: MalformedMessage.self) { try read(3, 3, [1, 2]) }
-    let list = FlowRuleTests.list
+    let list = EthtoolStructures.ruleList
     let whole = try FlowRuleList(counted: Array(list[..<192]), listed: Array(list[192...]))
     #expect(whole.capacity == 1024 && whole.picksLocations)
   }
@@ -69,7 +31,7 @@ struct FlowRuleTests {
 
   @Test("a TCP port to a queue")
   func port() throws {
-    let bytes = FlowRuleTests.specification(
+    let bytes = EthtoolStructures.specification(
       type: 1, cookie: 8, fields: [(10, [0x23, 0x28], [0xff, 0xff])])
     let rule = try rule(bytes)
     #expect(rule.flow == .tcp4)
@@ -85,7 +47,7 @@ struct FlowRuleTests {
   func context() throws {
     let address = [UInt8](0..<16)
     let all = [UInt8](repeating: 0xff, count: 16)
-    let bytes = FlowRuleTests.specification(
+    let bytes = EthtoolStructures.specification(
       type: 5 | 0x2000_0000, cookie: 0,
       fields: [(0, address, all), (34, [0, 80], [0xff, 0xff]), (36, [4], [0xfc])])
     let rule = try rule(bytes, context: 2)
@@ -102,19 +64,19 @@ struct FlowRuleTests {
       (54, [2, 0, 0, 0, 0, 1], [UInt8](repeating: 0xff, count: 6)),
       (62, [0, 7], [0x0f, 0xff]),
     ]
-    let plain = FlowRuleTests.specification(type: 2, cookie: 1, fields: fields)
+    let plain = EthtoolStructures.specification(type: 2, cookie: 1, fields: fields)
     #expect(try rule(plain).matches.isEmpty)
-    let extended = FlowRuleTests.specification(type: 2 | 0x8000_0000, cookie: 1, fields: fields)
+    let extended = EthtoolStructures.specification(type: 2 | 0x8000_0000, cookie: 1, fields: fields)
     #expect(try rule(extended).matches.map(\.field) == [.vlanTag])
     #expect(try rule(extended).flow == .udp4)
-    let both = FlowRuleTests.specification(type: 2 | 0xc000_0000, cookie: 1, fields: fields)
+    let both = EthtoolStructures.specification(type: 2 | 0xc000_0000, cookie: 1, fields: fields)
     #expect(try rule(both).matches.map(\.field) == [.routerMAC, .vlanTag])
   }
 
   @Test("dropping, waking, and the queue of a virtual function")
   func actions() throws {
     func action(_ cookie: UInt64) throws -> FlowRule.Action {
-      try rule(FlowRuleTests.specification(type: 18, cookie: cookie, fields: [])).action
+      try rule(EthtoolStructures.specification(type: 18, cookie: cookie, fields: [])).action
     }
     #expect(try action(.max) == .drop)
     #expect(try action(.max - 1) == .wakeUp)
@@ -123,7 +85,7 @@ struct FlowRuleTests {
 
   @Test("a kind of packet that is not known here has no matches, but a place and an action")
   func unknown() throws {
-    let bytes = FlowRuleTests.specification(
+    let bytes = EthtoolStructures.specification(
       type: 0x55, cookie: 3, location: 9, fields: [(0, [1], [0xff])])
     let rule = try rule(bytes)
     #expect(rule.flow == nil && rule.matches.isEmpty)
@@ -139,7 +101,7 @@ struct FlowRuleTests {
       #expect(slot.offset >= end, "\(slot.field) overlaps the field before it")
       end = slot.offset + slot.size
       let mask = [UInt8](repeating: 0xff, count: slot.size)
-      let bytes = FlowRuleTests.specification(
+      let bytes = EthtoolStructures.specification(
         type: flow.rawValue, cookie: 0, fields: [(slot.offset, mask, mask)])
       #expect(try rule(bytes).matches.map(\.field) == [slot.field])
     }

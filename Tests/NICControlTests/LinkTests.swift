@@ -7,34 +7,6 @@ import Testing
 
 @Suite("links")
 struct LinkTests {
-  /// An RTM_NEWLINK payload of interface 7 that is up, with the attributes given.
-  static func message(
-    flags: UInt32 = 1, mtu: UInt32 = 9000, _ fill: (inout AttributeWriter) -> Void
-  ) -> [UInt8] {
-    var writer = AttributeWriter()
-    writer.add(3, text: "zc0")
-    writer.add(4, mtu)
-    fill(&writer)
-    return [0, 0, 1, 0] + littleEndianBytes(of: UInt32(7)) + littleEndianBytes(of: flags)
-      + [0, 0, 0, 0] + writer.bytes
-  }
-
-  /// A NIC, and a virtual interface.
-  static let samples = [
-    message(flags: 1 | 1 << 16) {
-      $0.nest(43) {
-        $0.add(2, UInt8(1))
-        $0.add(4, UInt32(55))
-      }
-      $0.add(56, text: "0000:3b:00.0")
-      $0.add(57, text: "pci")
-    },
-    message(flags: 0) {
-      $0.nest(18) { $0.add(1, text: "netkit") }
-      $0.nest(43) { $0.add(2, UInt8(0)) }
-    },
-  ]
-
   /// A link that no machine has.
   static func gone() throws -> Link {
     var bytes = [UInt8](repeating: 0, count: 16)
@@ -47,7 +19,7 @@ struct LinkTests {
 
   @Test("a NIC with an XDP program")
   func nic() throws {
-    let link = try Link(message: LinkTests.samples[0])
+    let link = try Link(message: LinkMessages.samples[0])
     #expect(link.index == 7)
     #expect(link.name == "zc0")
     #expect(link.mtu == 9000)
@@ -59,7 +31,7 @@ struct LinkTests {
 
   @Test("a virtual interface that is down, without XDP")
   func virtual() throws {
-    let link = try Link(message: LinkTests.samples[1])
+    let link = try Link(message: LinkMessages.samples[1])
     #expect(link.kind == "netkit")
     #expect(link.xdp == nil && link.parent == nil)
     #expect(!link.isUp && !link.hasCarrier)
@@ -67,7 +39,7 @@ struct LinkTests {
 
   @Test("a message cut anywhere is an error or lacks only what was cut off")
   func cut() throws {
-    let whole = LinkTests.message {
+    let whole = LinkMessages.message {
       $0.nest(18) { $0.add(1, text: "veth") }
       $0.nest(43) { $0.add(2, UInt8(4)) }
     }

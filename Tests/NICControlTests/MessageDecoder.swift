@@ -1,10 +1,8 @@
-import Testing
-
 @testable import NICControl
 
 /// A decoder of bytes that come from the kernel, and what must hold for whatever it is given: it
 /// reads or refuses them, by what they say alone, and makes no more of them than there is.
-struct MessageDecoder: Sendable, CustomTestStringConvertible {
+struct MessageDecoder: Sendable, CustomStringConvertible {
   let name: String
   /// Bytes that it reads.
   let samples: [[UInt8]]
@@ -18,7 +16,7 @@ struct MessageDecoder: Sendable, CustomTestStringConvertible {
     case wrong(String)
   }
 
-  var testDescription: String { name }
+  var description: String { name }
 
   /// - Parameters:
   ///   - weight: bytes of input that the value must have taken at least.
@@ -57,27 +55,6 @@ struct MessageDecoder: Sendable, CustomTestStringConvertible {
     let inside = around + bytes + around
     let first = bytes + [0, 0, 0, 0]
     return examine(first[..<bytes.count], inside[around.count..<around.count + bytes.count])
-  }
-
-  /// Counts of what it made of mutated messages, and the first one of which it made something
-  /// wrong.
-  struct Report {
-    var read = 0
-    var refused = 0
-    var finding: String?
-  }
-
-  func report(seed: UInt64, count: Int) -> Report {
-    var report = Report()
-    for bytes in Mutations(of: samples, seed: seed, count: count) {
-      switch outcome(bytes) {
-      case .read: report.read += 1
-      case .refused: report.refused += 1
-      case .wrong(let what):
-        report.finding = report.finding ?? "\(name), seed \(seed), \(bytes): \(what)"
-      }
-    }
-    return report
   }
 }
 

@@ -87,7 +87,7 @@ extension MessageDecoder {
 
   private static let links = [
     MessageDecoder(
-      "Link", samples: LinkTests.samples,
+      "Link", samples: LinkMessages.samples,
       weight: { (link: Link) in
         weight(link.name) + weight(link.kind) + weight(link.parent?.bus)
           + weight(link.parent?.name)
@@ -100,7 +100,7 @@ extension MessageDecoder {
 extension MessageDecoder {
   fileprivate static let structures = [
     MessageDecoder(
-      "FlowRule", samples: [FlowRuleTests.sample],
+      "FlowRule", samples: [EthtoolStructures.rule],
       rewrite: { (rule: FlowRule) throws(MalformedMessage) in
         rule.specification.flatMap { FlowRule(specification: $0[...], context: 3) }
       }
@@ -111,20 +111,20 @@ extension MessageDecoder {
       return rule
     },
     MessageDecoder(
-      "FlowRuleList", samples: [FlowRuleTests.list],
+      "FlowRuleList", samples: [EthtoolStructures.ruleList],
       weight: { (list: FlowRuleList) in list.locations.count * 4 }
     ) { bytes throws(MalformedMessage) in
       // The answer about the count, and that with the locations.
       try FlowRuleList(counted: Array(bytes.prefix(192)), listed: Array(bytes.dropFirst(192)))
     },
     MessageDecoder(
-      "DriverInfo", samples: [DriverTests.information], readsAll: true,
+      "DriverInfo", samples: [EthtoolStructures.information], readsAll: true,
       weight: { (info: DriverInfo) in
         weight(info.driver) + weight(info.version) + weight(info.firmware) + weight(info.bus)
       }
     ) { bytes throws(MalformedMessage) in DriverInfo(structure: Array(bytes)) },
     MessageDecoder(
-      "DriverStatistic", samples: [DriverTests.statistics],
+      "DriverStatistic", samples: [EthtoolStructures.statistics],
       weight: { (all: [DriverStatistic]) in all.reduce(0) { $0 + 8 + weight($1.name) } }
     ) { bytes throws(MalformedMessage) in
       // How long the names are, how many there should be, then both answers.
@@ -143,18 +143,20 @@ extension MessageDecoder {
     MessageDecoder(
       "NICChange.ethtool",
       samples: [17, 19, 13, 50, 53].map { number in
-        NICChangeTests.ethtool(number) { $0.add(2, UInt32(number)) }
+        NotificationMessages.ethtool(number) { $0.add(2, UInt32(number)) }
       }
     ) { bytes throws(MalformedMessage) in try NICChange.ethtool(Array(bytes), interface: 7) },
     MessageDecoder(
       "NICChange.netdev",
       samples: [
-        NICChangeTests.netdev(4) { $0.add(1, UInt32(7)) }, [6, 1, 0, 0] + NetdevMessages.pagePool,
+        NotificationMessages.netdev(4) { $0.add(1, UInt32(7)) },
+        [6, 1, 0, 0] + NetdevMessages.pagePool,
       ]
     ) { bytes throws(MalformedMessage) in try NICChange.netdev(Array(bytes), interface: 7) },
     MessageDecoder(
       "NICChange.route",
-      samples: LinkTests.samples.map { [16, 0] + $0 } + LinkTests.samples.map { [17, 0] + $0 }
+      samples: LinkMessages.samples.map { [16, 0] + $0 }
+        + LinkMessages.samples.map { [17, 0] + $0 }
     ) { bytes throws(MalformedMessage) in
       let message = Notification(
         type: bytes.number(at: 0) ?? 0, payload: Array(bytes.dropFirst(2)))

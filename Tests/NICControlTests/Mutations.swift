@@ -70,3 +70,26 @@ struct Mutations: Sequence, IteratorProtocol {
     }
   }
 }
+
+extension MessageDecoder {
+  /// Counts of what it made of mutated messages, and the first one of which it made something
+  /// wrong.
+  struct Report {
+    var read = 0
+    var refused = 0
+    var finding: String?
+  }
+
+  func report(seed: UInt64, count: Int) -> Report {
+    var report = Report()
+    for bytes in Mutations(of: samples, seed: seed, count: count) {
+      switch outcome(bytes) {
+      case .read: report.read += 1
+      case .refused: report.refused += 1
+      case .wrong(let what):
+        report.finding = report.finding ?? "\(name), seed \(seed), \(bytes): \(what)"
+      }
+    }
+    return report
+  }
+}

@@ -5,33 +5,22 @@ import Testing
 
 @Suite("changes of a NIC")
 struct NICChangeTests {
-  /// A notification of the ethtool family about interface 7.
-  static func ethtool(
-    _ command: UInt8, _ fill: (inout AttributeWriter) -> Void = { _ in }
-  ) -> [UInt8] {
-    [command, 1, 0, 0] + EthtoolMessages.attributes(fill)
-  }
-
-  static func netdev(_ command: UInt8, _ fill: (inout AttributeWriter) -> Void) -> [UInt8] {
-    [command, 1, 0, 0] + NetdevMessages.attributes(fill)
-  }
-
   private func read(_ payload: [UInt8], interface: UInt32 = 7) throws -> NICChange? {
     try NICChange.ethtool(payload, interface: interface)
   }
 
   @Test("settings of the ethtool family, by the number of the notification")
   func settings() throws {
-    #expect(try read(NICChangeTests.ethtool(17) { $0.add(11, UInt8(2)) }) == .rings)
-    #expect(try read(NICChangeTests.ethtool(19)) == .channels)
-    #expect(try read(NICChangeTests.ethtool(13)) == .features)
-    #expect(try read(NICChangeTests.ethtool(50)) == .scaling(context: 0))
+    #expect(try read(NotificationMessages.ethtool(17) { $0.add(11, UInt8(2)) }) == .rings)
+    #expect(try read(NotificationMessages.ethtool(19)) == .channels)
+    #expect(try read(NotificationMessages.ethtool(13)) == .features)
+    #expect(try read(NotificationMessages.ethtool(50)) == .scaling(context: 0))
     let context: (inout AttributeWriter) -> Void = { $0.add(2, UInt32(3)) }
-    #expect(try read(NICChangeTests.ethtool(50, context)) == .scaling(context: 3))
-    #expect(try read(NICChangeTests.ethtool(52, context)) == .contextCreated(3))
-    #expect(try read(NICChangeTests.ethtool(53, context)) == .contextDeleted(3))
-    #expect(try read(NICChangeTests.ethtool(21)) == .setting(notification: 21))
-    #expect(try read(NICChangeTests.ethtool(17), interface: 8) == nil)
+    #expect(try read(NotificationMessages.ethtool(50, context)) == .scaling(context: 3))
+    #expect(try read(NotificationMessages.ethtool(52, context)) == .contextCreated(3))
+    #expect(try read(NotificationMessages.ethtool(53, context)) == .contextDeleted(3))
+    #expect(try read(NotificationMessages.ethtool(21)) == .setting(notification: 21))
+    #expect(try read(NotificationMessages.ethtool(17), interface: 8) == nil)
     // A message about no interface.
     #expect(try read([17, 1, 0, 0]) == nil)
     for short: [UInt8] in [[], [17], [17, 1, 0]] {
@@ -44,19 +33,19 @@ struct NICChangeTests {
     func read(_ payload: [UInt8]) throws -> NICChange? {
       try NICChange.netdev(payload, interface: 7)
     }
-    #expect(try read(NICChangeTests.netdev(4) { $0.add(1, UInt32(7)) }) == .xdpFeatures)
-    #expect(try read(NICChangeTests.netdev(4) { $0.add(1, UInt32(9)) }) == nil)
+    #expect(try read(NotificationMessages.netdev(4) { $0.add(1, UInt32(7)) }) == .xdpFeatures)
+    #expect(try read(NotificationMessages.netdev(4) { $0.add(1, UInt32(9)) }) == nil)
     for command in UInt8(6)...8 {
       #expect(try read([command, 1, 0, 0] + NetdevMessages.pagePool) == .pagePools)
     }
     // A pool whose interface is gone, and an answer to somebody's request.
-    #expect(try read(NICChangeTests.netdev(7) { $0.add(1, UInt32(16)) }) == nil)
+    #expect(try read(NotificationMessages.netdev(7) { $0.add(1, UInt32(16)) }) == nil)
     #expect(try read([10, 1, 0, 0] + NetdevMessages.ioUringQueue) == nil)
   }
 
   @Test("links, and messages of bridges about their ports")
   func links() throws {
-    let message = LinkTests.message { $0.add(56, text: "0000:3b:00.0") }
+    let message = LinkMessages.message { $0.add(56, text: "0000:3b:00.0") }
     func read(
       _ type: UInt16, _ payload: [UInt8], interface: UInt32 = 7
     ) throws -> NICChange? {

@@ -61,7 +61,7 @@ extension DiagnosisScene {
 
   mutating func mtu(_ bytes: UInt32) throws {
     state?.link = try Link(
-      message: LinkTests.message(flags: 1 | 1 << 16, mtu: bytes) {
+      message: LinkMessages.message(flags: 1 | 1 << 16, mtu: bytes) {
         $0.add(56, text: "0000:3b:00.0")
         $0.add(57, text: "pci")
       })

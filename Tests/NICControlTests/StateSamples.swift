@@ -5,7 +5,7 @@ enum StateSamples {
   /// A NIC with four receive queues on which queue 3 can be bound.
   static func capable() throws -> NICState {
     let link = try Link(
-      message: LinkTests.message(flags: 1 | 1 << 16) {
+      message: LinkMessages.message(flags: 1 | 1 << 16) {
         $0.add(56, text: "0000:3b:00.0")
         $0.add(57, text: "pci")
       })

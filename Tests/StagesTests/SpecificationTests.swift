@@ -105,6 +105,18 @@ import Wire
     #expect(try SinkSpecification(tee.description) == tee)
   }
 
+  /// Blocks without direct=yes, and marks that make one character of what comes before or after.
+  @Test(arguments: [
+    "file:/a,block=64K", "file:/a\u{600}", "shm:/a\u{600}", "unix:/a\u{301},mode=fd",
+    "forward:h\u{600}:5", "tee:file:/a\u{600}|shm:/b\u{600}",
+  ])
+  func aSinkIsPrintedAsItIsRead(text: String) throws {
+    let sink = try SinkSpecification(text)
+    #expect(try SinkSpecification(sink.description) == sink)
+    // A comma is one whatever mark follows it.
+    #expect(throws: SpecificationError.self) { try SinkSpecification("file:/a,\u{301}layout=one") }
+  }
+
   /// What is printed is read back as the same.
   @Test(arguments: StageHelp.all)
   func examplesAreAcceptedAndCanonicalSpellingsReadBack(_ help: StageHelp) throws {

@@ -21,7 +21,4 @@ public struct CopyLimit: RawRepresentable, Codable, Equatable, Sendable {
     guard share >= 0, share <= 1 else { return nil }
     self.init(share: share, rawValue: rawValue)
   }
-
-  /// Whether these bytes are within it.
-  public func allows(_ truth: ByteTruth) -> Bool { truth.shareNotZeroCopy <= share }
 }

@@ -117,3 +117,8 @@ extension ByteEvidence {
     fragment = counters.countsCopies == 0 ? nil : counters.copiedFragmentBytes
   }
 }
+
+extension CopyLimit {
+  /// Whether these bytes are within it.
+  public func allows(_ truth: ByteTruth) -> Bool { truth.shareNotZeroCopy <= share }
+}

@@ -37,7 +37,9 @@ enum IndirectionTable {
       return range.lowerBound == 0
         ? "equal \(range.count)" : "start \(range.lowerBound) equal \(range.count)"
     }
-    guard table == weighted(queues, size: table.count) else { return nil }
+    guard last < NICObservation.mostQueues, table == weighted(queues, size: table.count) else {
+      return nil
+    }
     let weights = (0...last).map { queues.contains($0) ? "1" : "0" }
     return "weight " + weights.joined(separator: " ")
   }
@@ -53,7 +55,7 @@ enum IndirectionTable {
   }
 
   private static func run(of sorted: [UInt32]) -> Range<UInt32>? {
-    guard let first = sorted.first, let last = sorted.last,
+    guard let first = sorted.first, let last = sorted.last, last < .max,
       Int(last - first) + 1 == sorted.count
     else { return nil }
     return first..<last + 1

@@ -26,6 +26,11 @@ public struct NICJournal: Codable, Equatable, Sendable {
     /// What was written or is about to be, the newest last. An empty table stands for any that the
     /// driver fills in by itself.
     public var written: [NICSetting.Value]
+
+    /// Its values, where they are about queues.
+    fileprivate var queues: [NICSetting.Value] {
+      setting == .channels || setting == .indirection ? [original] + written : []
+    }
   }
 
   /// Who wants something of the interface.
@@ -64,6 +69,15 @@ public struct NICJournal: Codable, Equatable, Sendable {
 
   public var isEmpty: Bool {
     entries.isEmpty && holders.isEmpty && contexts.isEmpty && rules.isEmpty
+  }
+
+  /// Whether its numbers are some that this program writes: planning counts on from them.
+  var isSound: Bool {
+    let numbers = holders.map(\.number) + contexts.map(\.holder) + rules.map(\.holder)
+    let tables = contexts.map(\.table) + entries.flatMap(\.queues)
+    let queues = holders.flatMap(\.wish.queues) + rules.compactMap(\.queue) + tables.joined()
+    return numbers.allSatisfy { 0...1 << 30 ~= $0 }
+      && queues.allSatisfy { $0 < NICObservation.mostQueues }
   }
 
   func entry(_ setting: NICSetting) -> Entry? { entries.first { $0.setting == setting } }

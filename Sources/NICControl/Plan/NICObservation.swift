@@ -22,8 +22,11 @@ public struct NICObservation: Equatable, Sendable {
 
   static func receiveQueues(_ channels: NICSetting.Value?) -> UInt32 {
     guard let channels, channels.count == 4 else { return 0 }
-    return channels[0] + channels[2]
+    return UInt32(min(UInt64(channels[0]) + UInt64(channels[2]), UInt64(mostQueues)))
   }
+
+  /// More than any device has.
+  static let mostQueues: UInt32 = 65_536
 }
 
 extension NICObservation {

@@ -58,20 +58,27 @@ public final class JournalStore {
   static func read(_ link: Link, directory: String?) throws(NICPlanError) -> NICJournal? {
     let path = path(of: link, directory ?? JournalStore.directory())
     guard let text = SystemFiles.text(path), !text.isEmpty else { return nil }
-    let journal: NICJournal
-    do {
-      journal = try JSONDecoder().decode(NICJournal.self, from: Data(text.utf8))
-    } catch {
+    let journal = try decode(text, path: path, ifname: link.name)
+    return journal.boot == SystemFiles.boot ? journal : nil
+  }
+
+  /// The journal that a file's text is.
+  static func decode(
+    _ text: String, path: String, ifname: String
+  ) throws(NICPlanError) -> NICJournal {
+    guard let journal = try? JSONDecoder().decode(NICJournal.self, from: Data(text.utf8)),
+      journal.isSound
+    else {
       throw NICPlanError(
-        .failed, "\(path) cannot be read: it notes what was changed at \(link.name)",
-        remedy: "set \(link.name) up by hand as it should be, then remove the file")
+        .failed, "\(path) cannot be read: it notes what was changed at \(ifname)",
+        remedy: "set \(ifname) up by hand as it should be, then remove the file")
     }
     guard journal.version == NICJournal.currentVersion else {
       throw NICPlanError(
         .failed, "\(path) is of another version of ingest (\(journal.version))",
-        remedy: "`ingest nic restore --ifname \(link.name)` of that version undoes it")
+        remedy: "`ingest nic restore --ifname \(ifname)` of that version undoes it")
     }
-    return journal.boot == SystemFiles.boot ? journal : nil
+    return journal
   }
 
   /// Replaces the journal; returns when it is on disk. One that notes nothing any more is removed.

@@ -35,6 +35,13 @@ public struct FramingDescription: Equatable, Sendable {
           : "a JSON5 file that can be read (`ls -l \(path)`)",
         example: StageHelp.example(place: "parse", kind: "described"))
     }
+    try self.init(file, path: path, text: text, max: max)
+  }
+
+  /// Takes a file that was read.
+  init(
+    _ file: JSON5File, path: String, text: String, max: Int? = nil
+  ) throws(SpecificationError) {
     var reader = DescriptionReader(file, text: text)
     let forms = ["length", "chunked"]
     switch try reader.word("form", among: forms) {

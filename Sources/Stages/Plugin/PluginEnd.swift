@@ -31,7 +31,9 @@ struct PluginEnd {
     let value = code & 0xffff_ffff
     switch Kind(rawValue: code >> 32 & 0xff) {
     case .signal:
-      let name = unsafe strsignal(Int32(value)).map { unsafe String(cString: $0) } ?? ""
+      // A stage may have such a code of its own.
+      let number = Int32(truncatingIfNeeded: value)
+      let name = unsafe strsignal(number).map { unsafe String(cString: $0) } ?? ""
       return "was ended by signal \(value) (\(name))"
     case .exit: return "ended with exit code \(value)"
     case .late: return "took longer than \(value) ms"

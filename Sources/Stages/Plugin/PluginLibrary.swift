@@ -47,11 +47,17 @@ public struct PluginLibrary: @unchecked Sendable {
         .failed, "\(file.path) has no stage for version \(host) of ingest_stage.h",
         remedy: "rebuild it with the ingest_stage.h of this ingest")
     }
-    self.path = file.path
+    try unsafe self.init(unsafeTable: table, path: file.path)
+  }
+
+  /// What the entry of the shared object at `path` gave, found to fit.
+  @unsafe
+  init(unsafeTable table: UnsafePointer<ingest_stage_table>, path: String) throws(SinkError) {
+    self.path = path
     unsafe self.table = table
-    name = try unsafe PluginLibrary.check(table, file.path)
+    name = try unsafe PluginLibrary.check(table, path)
     readsPayload = unsafe table.pointee.flags & UInt32(INGEST_STAGE_READS_PAYLOAD) != 0
-    try PluginNames.claim(name, by: file.path)
+    try PluginNames.claim(name, by: path)
   }
 
   /// What the stage means by a code; from any thread.
@@ -63,7 +69,7 @@ public struct PluginLibrary: @unchecked Sendable {
   }
 
   /// The name, where the table is one that can be used.
-  private static func check(
+  static func check(
     _ table: UnsafePointer<ingest_stage_table>, _ path: String
   ) throws(SinkError) -> String {
     let version = unsafe table.pointee.version

@@ -88,8 +88,7 @@ public enum ParseSpecification: Equatable, Sendable, CustomStringConvertible {
   private static func described(
     _ spelled: inout SpelledStage, _ bound: Int?
   ) throws(SpecificationError) -> FramingDescription {
-    let parts = (spelled.rest ?? "").split(
-      separator: ",", maxSplits: 1, omittingEmptySubsequences: false)
+    let parts = (spelled.rest ?? "")[...].parts(at: ",", most: 2)
     guard let path = parts.first, !path.isEmpty else {
       throw spelled.refusal("the file is missing", allowed: "described:FILE[,max=SIZE]")
     }

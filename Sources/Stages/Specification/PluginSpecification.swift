@@ -17,7 +17,7 @@ public struct PluginSpecification: Equatable, Sendable, CustomStringConvertible 
   public init(_ text: String) throws(SpecificationError) {
     isIsolated = text.hasPrefix(PluginSpecification.isolated)
     let rest = isIsolated ? text.dropFirst(PluginSpecification.isolated.count) : text[...]
-    let parts = rest.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+    let parts = rest.parts(at: "?", most: 2)
     path = parts.first.map(String.init) ?? ""
     options = parts.count > 1 ? String(parts[1]) : ""
     func refusal(_ problem: String, _ allowed: String) -> SpecificationError {
@@ -30,7 +30,7 @@ public struct PluginSpecification: Equatable, Sendable, CustomStringConvertible 
     }
     guard parts.count > 1 else { return }
     var keys: Set<Substring> = []
-    for option in options.split(separator: ",", omittingEmptySubsequences: false) {
+    for option in options[...].parts(at: ",") {
       let key = option.prefix { $0 != "=" }
       guard !key.isEmpty else {
         throw refusal("an option is empty", "key=value after the ?, with single commas between")

@@ -5,13 +5,13 @@ extension SinkSpecification {
   ) throws(SpecificationError) -> ForwardSinkOptions {
     let allowed = "\(spelled.kind):HOST:PORT[,key=value,…], with an IPv6 address in brackets"
     let text = try spelled.readPath(named: "HOST:PORT", allowed: allowed)
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]),
-      port > 0
+    let parts = text[...].parts(at: ":")
+    guard parts.count > 1, let last = parts.last, let port = UInt16(last), port > 0
     else { throw spelled.refusal("\(text) has no port from 1 to 65535", allowed: allowed) }
-    var host = text[..<colon]
+    var host = Substring(text[..<last.startIndex].utf8.dropLast())
     if host.hasPrefix("["), host.hasSuffix("]") {
       host = host.dropFirst().dropLast()
-    } else if host.contains(":") {
+    } else if parts.count > 2 {
       throw spelled.refusal("\(text) is no HOST:PORT", allowed: allowed)
     }
     guard !host.isEmpty else { throw spelled.refusal("the host is missing", allowed: allowed) }
@@ -35,7 +35,7 @@ extension SinkSpecification {
 extension SinkSpecification {
   /// `A|B`, each spelled as it would be alone.
   static func tee(_ spelled: SpelledStage) throws(SpecificationError) -> SinkSpecification {
-    let parts = (spelled.rest ?? "").split(separator: "|", omittingEmptySubsequences: false)
+    let parts = (spelled.rest ?? "")[...].parts(at: "|")
     guard parts.count == 2 else {
       throw spelled.refusal("it takes two sinks", allowed: "tee:A|B")
     }

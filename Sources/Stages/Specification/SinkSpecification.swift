@@ -71,7 +71,9 @@ public enum SinkSpecification: Equatable, Sendable, CustomStringConvertible {
       return "file:\(file.path),layout=\(file.layout.rawValue),bytes=\(file.bytes.rawValue)"
         + ",sync=\(file.sync.rawValue),carry=\(ByteSize.spelled(file.carry))"
         + ",overwrite=\(file.overwrite ? "yes" : "no")"
-        + (file.direct ? ",direct=yes,block=\(ByteSize.spelled(file.block))" : "")
+        + (file.direct ? ",direct=yes" : "")
+        + (file.direct || file.block != FileSinkOptions(path: "").block
+          ? ",block=\(ByteSize.spelled(file.block))" : "")
         + (file.rotate > 0 ? ",rotate=\(ByteSize.spelled(file.rotate))" : "")
         + (file.rotateEvery > 0 ? ",rotate-every=\(TimeSpan.spelled(file.rotateEvery))" : "")
         + (file.syncEvery > 0 ? ",sync-every=\(TimeSpan.spelled(file.syncEvery))" : "")

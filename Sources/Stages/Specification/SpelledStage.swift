@@ -14,15 +14,15 @@ struct SpelledStage {
   init(flag: String, text: String) {
     self.flag = flag
     self.text = text
-    let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    let parts = text[...].parts(at: ":", most: 2)
     kind = String(parts[0])
     rest = parts.count > 1 ? String(parts[1]) : nil
   }
 
   /// Reads `list` as options; once, before they are taken.
   mutating func readOptions(_ list: some StringProtocol) throws(SpecificationError) {
-    for option in list.split(separator: ",", omittingEmptySubsequences: false) {
-      let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+    for option in Substring(list).parts(at: ",") {
+      let parts = option.parts(at: "=", most: 2)
       let key = String(parts[0])
       guard !key.isEmpty else {
         throw refusal("an option is empty", allowed: "key=value, separated by single commas")
@@ -38,8 +38,7 @@ struct SpelledStage {
   mutating func readPath(
     named name: String = "path", allowed: String? = nil
   ) throws(SpecificationError) -> String {
-    let parts = (rest ?? "").split(
-      separator: ",", maxSplits: 1, omittingEmptySubsequences: false)
+    let parts = (rest ?? "")[...].parts(at: ",", most: 2)
     guard let path = parts.first, !path.isEmpty else {
       throw refusal("the \(name) is missing", allowed: allowed ?? "\(kind):PATH[,key=value,…]")
     }
@@ -135,5 +134,15 @@ struct SpelledStage {
     return refusal(
       kind.isEmpty ? "the kind is missing" : "there is no kind \(kind)",
       allowed: kinds.joined(separator: ", "))
+  }
+}
+
+extension Substring {
+  /// What stands between separators. They are bytes: written next to some marks of other scripts, a
+  /// comma is part of a longer character, and separates all the same.
+  func parts(at separator: Unicode.Scalar, most: Int = .max) -> [Substring] {
+    utf8.split(
+      separator: UInt8(ascii: separator), maxSplits: most - 1, omittingEmptySubsequences: false
+    ).map { Substring($0) }
   }
 }

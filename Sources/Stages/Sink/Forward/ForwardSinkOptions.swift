@@ -26,7 +26,9 @@ public struct ForwardSinkOptions: Equatable, Sendable {
   }
 
   /// `HOST:PORT`, with brackets where the host has colons.
-  var target: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+  var target: String {
+    host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]:\(port)" : "\(host):\(port)"
+  }
 }
 
 /// The sizes of a ``ForwardSink``'s pools, all allocated at the start.
