@@ -18,6 +18,8 @@ private struct Picky: RecordStage {
     default: return .pass
     }
   }
+
+  static func sentence(for code: UInt64) -> String { "a record that starts with ! is not wanted" }
 }
 
 @Suite("where received bytes went")
