@@ -35,12 +35,12 @@ public struct FramingDescription: Equatable, Sendable {
           : "a JSON5 file that can be read (`ls -l \(path)`)",
         example: StageHelp.example(place: "parse", kind: "described"))
     }
-    try self.init(file, path: path, text: text, max: max)
+    try self.init(file, path: path, text: text, max: max, bound: bound)
   }
 
   /// Takes a file that was read.
   init(
-    _ file: JSON5File, path: String, text: String, max: Int? = nil
+    _ file: JSON5File, path: String, text: String, max: Int? = nil, bound: Int? = nil
   ) throws(SpecificationError) {
     var reader = DescriptionReader(file, text: text)
     let forms = ["length", "chunked"]
