@@ -124,6 +124,18 @@ def zcrx_faults_a_small_completion_queue_and_refill_ring():
 
 
 @check
+def zcrx_faults_more_connections_than_completions():
+    """Receives that end for a full queue do not keep it full with their ends."""
+    with Place(queue=3) as place:
+        place.steer(PORT)
+        part, _ = transfer(place, SIZE // 8, "--completions", 8, "--refill", 8, connections=40,
+                           split=False)
+        full = part["counters"]["completionsFull"]
+        require(full > 0, "the completion queue was never full")
+        return f"full {full} times; {rate(part)}"
+
+
+@check
 def zcrx_faults_data_on_the_wrong_queue():
     """Two queues are bound; connections to the second one's socket come through the first."""
     with Place(queue=2, queues=4) as place:

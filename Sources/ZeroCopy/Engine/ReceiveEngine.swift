@@ -74,6 +74,9 @@ extension ReceiveEngine where Self: ~Copyable {
 
   @inlinable
   mutating func armReceives() {
+    // A receive that is armed now would end at once (ENOSPC), and its last completion would wait as
+    // well: with more connections than the queue has places, that would never end.
+    if core.toArm.isEmpty || core.ring.completionsWait { return }
     while !core.toArm.isEmpty, let entry = unsafe core.ring.submissions.next() {
       guard let slot = core.nextToArm() else { break }
       unsafe arm(unsafeEntry: entry, descriptor: core.table[slot].descriptor)
