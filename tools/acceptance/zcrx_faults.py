@@ -2,7 +2,7 @@
 import subprocess
 import sys
 
-from harness import check, equal, require
+from harness import Scratch, check, equal, require
 from zcrx_port import MIB, PATIENCE, PORT, Place, rate, transfer, wait_until
 
 SIZE = 64 * MIB
@@ -62,6 +62,24 @@ def zcrx_faults_unsplit_bytes_in_a_dmabuf_area():
         equal(counters["unsplit"], 0, "connections ended for unsplit bytes")
         equal(counters["truth"]["copiedReceive"], counters["salvagedBytes"], "copied")
         return f"{struck} packets not split, {counters['salvagedBytes']} bytes taken beside them"
+
+
+@check
+def zcrx_faults_unsplit_bytes_that_the_sink_holds():
+    """More of them at a time than there are buffers to take them into: the others wait."""
+    with Place(queue=3) as place, Scratch() as folder:
+        place.steer(PORT)
+        place.knob("unsplit_nth", 3)
+        with place.receiver("--memory", "udmabuf", "--parse", "wire", "--checksum",
+                            "crc32c:verify", "--connections", 12, "--sink",
+                            f"file:{folder},sync-every=50ms", "--place", "sink=cpu0") as receiver:
+            done = place.send("--bytes", SIZE // 8, "--streams", 12)
+            equal(receiver.finish(PATIENCE), 0, "exit code")
+        counters = receiver.counters
+        equal(counters["records"], done["end"]["send"]["counters"]["records"], "records")
+        equal(counters["unsplit"], 0, "connections ended for unsplit bytes")
+        require(counters["salvages"] > 0, "nothing was salvaged")
+        return f"{counters['salvagedBytes']} bytes taken beside, {counters['pauses']} pauses"
 
 
 @check

@@ -32,6 +32,9 @@ struct SalvageReserve {
     return start + UInt64(index) * UInt64(layout.bufferSize)
   }
 
+  /// Whether all are out, and come back.
+  var isOut: Bool { count > 0 && free == 0 }
+
   @usableFromInline
   mutating func give(_ offset: UInt64) {
     let index = ((offset & AreaLayout.offsetMask) - start) / UInt64(layout.bufferSize)

@@ -249,7 +249,8 @@ extension ZeroCopyEngine {
       core.receiveEnded(slot)
       return nil
     // One that is to end needs no buffers any more, though its socket is not empty.
-    case ENOMEM where area.takesCopies && core.table[slot].state.isWanted:
+    // Nor does one whose salvage would only have to wait for the stages.
+    case ENOMEM where (area.takesCopies || reserve.isOut) && core.table[slot].state.isWanted:
       core.pause(slot)
       returnedAtPause = refill.view.returned
       core.resumeAt = core.batch.now &+ backOff
