@@ -1,6 +1,7 @@
 """What goes wrong under load: no byte lost, no hang, and it is told."""
 import subprocess
 import sys
+import time
 
 from harness import Scratch, check, equal, require
 from zcrx_port import MIB, PATIENCE, PORT, Place, rate, transfer, wait_until
@@ -151,6 +152,27 @@ def zcrx_faults_more_connections_than_completions():
         full = part["counters"]["completionsFull"]
         require(full > 0, "the completion queue was never full")
         return f"full {full} times; {rate(part)}"
+
+
+@check
+def zcrx_faults_a_full_refill_ring_leaves_nobody_busy():
+    """Once what waited for room in the ring is in it, an idle run sleeps."""
+    with Place(queue=3) as place:
+        place.steer(PORT)
+        place.ethtool("-G", "rx", 64)
+        with place.receiver("--area", "512K", "--buffer", "4K", "--refill", 64, "--parse", "wire",
+                            "--checksum", "crc32c:verify") as receiver:
+            place.send("--bytes", SIZE // 4, "--streams", 16)
+            wait_until(lambda: len(receiver.closed()) == 16, 60, "the ends")
+            time.sleep(1)
+            busy = receiver.cpu_seconds()
+            time.sleep(2)
+            busy = receiver.cpu_seconds() - busy
+            equal(receiver.stop(PATIENCE), 0, "exit code")
+        flushes = receiver.counters["refillFlushes"]
+        require(flushes > 0, "the refill ring was never full")
+        require(busy < 0.5, f"{busy:.2f} CPU seconds in two of waiting")
+        return f"{flushes} flushes, then {busy:.2f} CPU seconds in two of waiting"
 
 
 @check

@@ -50,6 +50,8 @@ extension ReceiveEngine where Self: ~Copyable {
       core.counters.enters &+= 1
       let before = (core.counters.bytes, core.counters.closed)
       core.batch.now = core.ring.now()
+      // A time to look again that has come, with nothing to resume: this batch is the look.
+      if core.resumeAt <= core.batch.now && core.paused.isEmpty { core.resumeAt = .max }
       core.shared.publish(first: core.batch.now)
       core.batch.meter.begin(core.counters.batches, now: core.batch.now)
       runBatch(&stage)
