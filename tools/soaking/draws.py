@@ -166,7 +166,4 @@ def plan(seed, has_nic, only=()):
         strikes(made, draw, has_nic, only)
         if made.faults or not FAULTS:
             break
-    # With more connections than completions receives go on ending, and bring nothing.
-    if made.completions and len(made.streams) + len(made.idle) + 60 > made.completions:
-        made.completions = 0
     return made

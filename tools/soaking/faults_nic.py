@@ -33,8 +33,7 @@ class Knob(Fault):
         return draw.randint(self.least, self.most)
 
     def fits(self, plan):
-        return (self.name != "unsplit" or plan.engine == "zcrx"
-                and plan.memory not in ("udmabuf", "dma-heap"))
+        return self.name != "unsplit" or plan.engine == "zcrx"
 
     def strike(self, round_, every):
         self.before_hits = round_.ground.place.counters()[f"fault_{self.name}"]
@@ -94,7 +93,7 @@ class Rule(Fault):
     needs_nic = True
 
     def fits(self, plan):
-        return plan.engine == "zcrx" and plan.memory not in ("udmabuf", "dma-heap")
+        return plan.engine == "zcrx"
 
     def expect(self, expectation, drawn, plan):
         expectation.must(9)
@@ -110,7 +109,7 @@ class Table(Fault):
     needs_nic = True
 
     def fits(self, plan):
-        return plan.engine == "zcrx" and plan.memory not in ("udmabuf", "dma-heap")
+        return plan.engine == "zcrx"
 
     def draw(self, draw, plan):
         return draw.choice([6, 8])
