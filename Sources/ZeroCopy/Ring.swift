@@ -125,6 +125,14 @@ public struct Ring: ~Copyable {
     return result < 0 ? -result : 0
   }
 
+  /// Whether completions wait outside of the queue, which was full. The next enter brings as many
+  /// in as there is room for; until all are, the kernel has no place for data of a receive.
+  @usableFromInline
+  var completionsWait: Bool {
+    guard unsafe simulation == nil, let flags = unsafe ring.pointee.sq.kflags else { return false }
+    return unsafe ik_load_acquire_u32(flags) & UInt32(IK_SQ_CQ_OVERFLOW) != 0
+  }
+
   /// Requests prepared that the kernel has not taken yet.
   public var unsubmitted: UInt32 { unsafe ik_ring_unsubmitted(ring) }
 

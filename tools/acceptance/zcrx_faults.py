@@ -1,8 +1,9 @@
 """What goes wrong under load: no byte lost, no hang, and it is told."""
 import subprocess
 import sys
+import time
 
-from harness import check, equal, require
+from harness import Scratch, check, equal, require
 from zcrx_port import MIB, PATIENCE, PORT, Place, rate, transfer, wait_until
 
 SIZE = 64 * MIB
@@ -65,6 +66,24 @@ def zcrx_faults_unsplit_bytes_in_a_dmabuf_area():
 
 
 @check
+def zcrx_faults_unsplit_bytes_that_the_sink_holds():
+    """More of them at a time than there are buffers to take them into: the others wait."""
+    with Place(queue=3) as place, Scratch() as folder:
+        place.steer(PORT)
+        place.knob("unsplit_nth", 3)
+        with place.receiver("--memory", "udmabuf", "--parse", "wire", "--checksum",
+                            "crc32c:verify", "--connections", 12, "--sink",
+                            f"file:{folder},sync-every=50ms", "--place", "sink=cpu0") as receiver:
+            done = place.send("--bytes", SIZE // 8, "--streams", 12)
+            equal(receiver.finish(PATIENCE), 0, "exit code")
+        counters = receiver.counters
+        equal(counters["records"], done["end"]["send"]["counters"]["records"], "records")
+        equal(counters["unsplit"], 0, "connections ended for unsplit bytes")
+        require(counters["salvages"] > 0, "nothing was salvaged")
+        return f"{counters['salvagedBytes']} bytes taken beside, {counters['pauses']} pauses"
+
+
+@check
 def zcrx_faults_lost_packets():
     part, _, struck = faulty("drop_nth", 50, hits="fault_drop")
     return f"{struck} dropped; {rate(part)}"
@@ -121,6 +140,39 @@ def zcrx_faults_a_small_completion_queue_and_refill_ring():
         full = part["counters"]["completionsFull"]
         require(full > 0, "the completion queue was never full")
         return f"full {full} times; {rate(part)}"
+
+
+@check
+def zcrx_faults_more_connections_than_completions():
+    """Receives that end for a full queue do not keep it full with their ends."""
+    with Place(queue=3) as place:
+        place.steer(PORT)
+        part, _ = transfer(place, SIZE // 8, "--completions", 8, "--refill", 8, connections=40,
+                           split=False)
+        full = part["counters"]["completionsFull"]
+        require(full > 0, "the completion queue was never full")
+        return f"full {full} times; {rate(part)}"
+
+
+@check
+def zcrx_faults_a_full_refill_ring_leaves_nobody_busy():
+    """Once what waited for room in the ring is in it, an idle run sleeps."""
+    with Place(queue=3) as place:
+        place.steer(PORT)
+        place.ethtool("-G", "rx", 64)
+        with place.receiver("--area", "512K", "--buffer", "4K", "--refill", 64, "--parse", "wire",
+                            "--checksum", "crc32c:verify") as receiver:
+            place.send("--bytes", SIZE // 4, "--streams", 16)
+            wait_until(lambda: len(receiver.closed()) == 16, 60, "the ends")
+            time.sleep(1)
+            busy = receiver.cpu_seconds()
+            time.sleep(2)
+            busy = receiver.cpu_seconds() - busy
+            equal(receiver.stop(PATIENCE), 0, "exit code")
+        flushes = receiver.counters["refillFlushes"]
+        require(flushes > 0, "the refill ring was never full")
+        require(busy < 0.5, f"{busy:.2f} CPU seconds in two of waiting")
+        return f"{flushes} flushes, then {busy:.2f} CPU seconds in two of waiting"
 
 
 @check

@@ -2,11 +2,10 @@
 import signal
 import time
 
-from fault import MOVED, Fault
+from fault import Fault
 from faults_killed import synced
-from faults_nic import delete_rules
 from harness import equal, require
-from zcrx_port import PATIENCE, PORT
+from zcrx_port import PATIENCE
 
 
 class Kill(Fault):
@@ -43,30 +42,6 @@ class Term(Fault):
         round_.receiver.signal(signal.SIGTERM)
 
 
-class Moved(Fault):
-    name, what = "moved", "a stream is steered to another bound queue: it ends and says why"
-    weight = 6
-    needs_nic = ends = True
-    excludes = ("rule", "table", "half-open")
-
-    def fits(self, plan):
-        return plan.engine == "zcrx" and len(plan.queues) > 1
-
-    def expect(self, expectation, drawn, plan):
-        expectation.must(9)
-        expectation.may(4, MOVED)
-
-    def draw(self, draw, plan):
-        return draw.choice(plan.queues)
-
-    def strike(self, round_, queue):
-        delete_rules(round_.ground.place)
-        said = round_.ground.place.ethtool("-N", "flow-type", "tcp4", "dst-port", PORT, "action",
-                                           queue)
-        rule = said.split()[-1]
-        round_.after.append(lambda: round_.ground.place.ethtool("-N", "delete", rule))
-
-
 class Unplugged(Fault):
     name, what = "unplugged", "the port is unbound from its driver under load, and comes back"
     needs_nic = ends = True
@@ -97,4 +72,4 @@ class Unplugged(Fault):
             round_.is_fresh = True
 
 
-FAULTS = [Kill(), Term(), Moved(), Unplugged()]
+FAULTS = [Kill(), Term(), Unplugged()]

@@ -149,6 +149,30 @@ class Rings(Fault):
         return 0
 
 
+class Moved(Fault):
+    name, what = "moved", "a stream is steered to another bound queue: it ends and says why"
+    weight = 4
+    needs_nic = True
+
+    def fits(self, plan):
+        return plan.engine == "zcrx" and len(plan.queues) > 1 and not plan.is_wire
+
+    def expect(self, expectation, drawn, plan):
+        expectation.must(9)
+        expectation.may(4, MOVED)
+
+    def draw(self, draw, plan):
+        return draw.choice(plan.queues)
+
+    def strike(self, round_, queue):
+        delete_rules(round_.ground.place)
+        said = round_.ground.place.ethtool("-N", "flow-type", "tcp4", "dst-port", PORT, "action",
+                                           queue)
+        require(said, "ethtool says nothing of the rule")
+        # Whoever made others has ended by then.
+        round_.after.append(lambda: delete_rules(round_.ground.place))
+
+
 class Second(Fault):
     name, what = "second", "another ingest starts on another queue, receives, and ends"
     needs_nic = True
@@ -201,5 +225,6 @@ FAULTS = [
     Knob("corrupt", 40, 200, "every Nth frame comes with a flipped bit"),
     Knob("delay", 20, 200, "every Nth packet, and those behind it, stays on the wire for 2 ms"),
     Knob("reorder", 10, 100, "every Nth packet changes places with its successor"),
-    Exhaust(), Link(), Bind(), Rule(), Table(), Rings(), Second(), Keeper(), Rebind(),
+    Exhaust(), Link(), Bind(), Rule(), Table(), Rings(), Moved(),
+    Second(), Keeper(), Rebind(),
 ]

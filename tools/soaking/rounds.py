@@ -12,16 +12,18 @@ from harness import Failed, equal, require
 from judge import judge_sinks, judge_streams
 from zcrx_port import PATIENCE
 
-VERDICTS = "were never returned"
+# The ledger of a checked build, about a lease that is out at the end.
+LEAK = "were never returned"
+# What a receiver may grow by beside its areas: stacks, caches, files of connections.
 AREA_SLACK = 96 << 20
 
 
 class Round:
     """What happens by a plan; faults work on it through the attributes here."""
 
-    def __init__(self, ground, plan, scratch, programs, say):
-        self.ground, self.plan, self.scratch = ground, plan, scratch
-        self.programs, self.say = programs, say
+    def __init__(self, ground, plan, scratch, programs):
+        self.ground, self.plan = ground, plan
+        self.scratch, self.programs = scratch, programs
         self.receiver = self.wire = None
         self.receivers, self.targets = [], []
         self.streams, self.idle, self.extra = [], [], []
@@ -243,7 +245,7 @@ class Round:
             require(code in codes, f"exit code {code}, wanted {sorted(codes)}: {self.why()}")
             counters = self.receiver.counters  # which holds the truth meter to the bytes
             self.bytes = counters["bytes"]
-            require(VERDICTS not in (self.receiver.end.get("failure") or ""),
+            require(LEAK not in (self.receiver.end.get("failure") or ""),
                     self.receiver.end.get("failure"))
             held = [load["heldLeases"] for load in self.receiver.end["receive"]["loads"]]
             require(not any(held), f"leases held at the end: {held}")

@@ -147,7 +147,7 @@ def outcome(ground, plant, programs, steady):
     """What a planted round is found to be; None where it passes."""
     with Scratch() as scratch:
         os.symlink(programs["consumer"], os.path.join(scratch, "consumer"))
-        round_ = plant(ground, plain(**plant.changes), scratch, programs, print)
+        round_ = plant(ground, plain(**plant.changes), scratch, programs)
         try:
             round_.run()
             if hasattr(round_, "steadily"):

@@ -44,13 +44,13 @@ def descriptors():
     return len(os.listdir("/proc/self/fd"))
 
 
-def attempt(ground, plan, programs, steady):
+def attempt(ground, plan, programs, steady, kept):
     """One round; the round itself, and what did not hold."""
     failure = None
     with Scratch() as scratch:
         os.symlink(programs["consumer"], os.path.join(scratch, "consumer"))
         before = descriptors()
-        round_ = Round(ground, plan, scratch, programs, say)
+        round_ = Round(ground, plan, scratch, programs)
         try:
             with deadline(LONGEST):
                 round_.run()
@@ -62,19 +62,16 @@ def attempt(ground, plan, programs, steady):
             failure = traceback.format_exc()
         if failure:
             # Before the scratch folder goes.
-            keep(round_, scratch, failure)
+            keep(round_, scratch, failure, kept)
         for path in round_.recordings():
             with contextlib.suppress(OSError):
                 os.unlink(path)
     return round_, failure
 
 
-KEPT = {"folder": None}
-
-
-def keep(round_, scratch, failure):
+def keep(round_, scratch, failure, kept):
     """Plan, reason, talk and recordings of a round that failed."""
-    folder = os.path.join(KEPT["folder"], f"seed-{round_.plan.seed}")
+    folder = os.path.join(kept, f"seed-{round_.plan.seed}")
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     with open(f"{folder}/plan.txt", "w") as file:
@@ -92,7 +89,6 @@ def keep(round_, scratch, failure):
 
 def run(options, programs, until, kept):
     """The rounds; the exit code."""
-    KEPT["folder"] = kept
     only = tuple(options.only)
     tally, failed, done, total = {}, [], 0, 0
     started = time.monotonic()
@@ -107,7 +103,7 @@ def run(options, programs, until, kept):
                     break
                 plan = draws.plan(options.seed + number, ground.has_nic, only)
                 began = time.monotonic()
-                round_, failure = attempt(ground, plan, programs, steady)
+                round_, failure = attempt(ground, plan, programs, steady, kept)
                 took = time.monotonic() - began
                 done, total = done + 1, total + round_.bytes
                 for name, count in round_.struck.items():

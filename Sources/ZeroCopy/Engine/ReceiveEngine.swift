@@ -50,6 +50,8 @@ extension ReceiveEngine where Self: ~Copyable {
       core.counters.enters &+= 1
       let before = (core.counters.bytes, core.counters.closed)
       core.batch.now = core.ring.now()
+      // A time to look again that has come, with nothing to resume: this batch is the look.
+      if core.resumeAt <= core.batch.now && core.paused.isEmpty { core.resumeAt = .max }
       core.shared.publish(first: core.batch.now)
       core.batch.meter.begin(core.counters.batches, now: core.batch.now)
       runBatch(&stage)
@@ -74,6 +76,9 @@ extension ReceiveEngine where Self: ~Copyable {
 
   @inlinable
   mutating func armReceives() {
+    // A receive that is armed now would end at once (ENOSPC), and its last completion would wait as
+    // well: with more connections than the queue has places, that would never end.
+    if core.toArm.isEmpty || core.ring.completionsWait { return }
     while !core.toArm.isEmpty, let entry = unsafe core.ring.submissions.next() {
       guard let slot = core.nextToArm() else { break }
       unsafe arm(unsafeEntry: entry, descriptor: core.table[slot].descriptor)
