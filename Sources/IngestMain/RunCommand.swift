@@ -32,7 +32,7 @@ struct RunCommand: ParsableCommand {
             a stage of your own in C or Swift decides which records go on
         ingest --ifname eth1 --queue 8 --memory huge2m
             zero-copy from a NIC's receive queue, which is set up for it and put back
-        ingest --ifname eth1 --allow 10.0.0.0/8 --connections-per-peer 16 --max-record 1M
+        ingest --ifname eth1 --allow 10.0.0.0/8 --max-bytes-per-peer 1G
             for peers of one network, at that interface's addresses, each with limits
         ingest --config configs/low-latency.json5 --port 6000
             settings of a file; flags override them

@@ -105,6 +105,30 @@ import ZeroCopy
     #expect(result.stage.ends == Array(repeating: .finished, count: 8))
   }
 
+  /// A connection that was reset before it was accepted does not say whose it was.
+  @Test(arguments: EngineSetup.Kind.each)
+  func whoIsGoneIsNotServed(kind: EngineSetup.Kind) throws {
+    var setup = try Self.setup(kind) { $0.bytes = 1 << 20 }
+    var at = loopback(AF_INET)
+    let listener = unsafe ik_listen(&at, 128, 0, 0, nil)
+    try #require(listener >= 0)
+    _ = unsafe ik_endpoint_of(listener, 0, &at)
+    do {
+      let gone = LoopbackClient(to: at)
+      #expect(gone.send(pattern(0..<100)))
+      gone.reset()
+    }
+    // Behind it in the same line.
+    let later = LoopbackClient(to: at)
+    #expect(later.send(pattern(0..<1000)))
+    Glibc.shutdown(later.descriptor, Int32(SHUT_WR))
+    setup.options.moreListeners = [listener]
+    let result = try EngineRun(setup, connections: 1).finish()
+    #expect(result.stage.bytes == 1000)
+    #expect(result.counters.accepted == 1)
+    #expect(result.stage.ends == [.finished])
+  }
+
   /// Not a byte more and not one less, wherever the limit falls within buffers and completions.
   @Test(
     arguments: EngineSetup.Kind.each,

@@ -52,7 +52,7 @@ package enum HelpText {
       3  not supported here: the kernel lacks something
       4  refused by the kernel, for example memory that may not be pinned
       5  no privilege
-      6  a peer failed: reset, not what --parse expects, or a record cut off
+      6  a peer failed: reset, not what --parse expects, beyond a limit, or cut off
       7  verification failed: a digest or a sequence number does not fit
       8  more was copied than --max-copied allows
       9  the NIC is not as it was: somebody else has changed it, or undoing failed

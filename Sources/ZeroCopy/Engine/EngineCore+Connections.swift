@@ -30,7 +30,7 @@ extension EngineCore {
       return .none
     }
     let peer = EngineCore.peer(of: result)
-    if let peers = options.peers, !peers.allows(peer) {
+    if let peers = options.peers, peer.raw.family != 0, !peers.allows(peer) {
       return turnAway(result, peer, .notAllowed, handedOver: false)
     }
     if let seat, seat.exchange.handOver(result, from: waker) {
@@ -60,6 +60,12 @@ extension EngineCore {
   private mutating func adopt(
     _ descriptor: Int32, _ peer: Endpoint, handedOver: Bool = false
   ) -> Admission {
+    // One that has ended already has no address any more, though perhaps bytes: nobody can tell
+    // whether they are wanted.
+    guard options.peers == nil || peer.raw.family != 0 else {
+      reset(descriptor, handedOver: handedOver)
+      return .none
+    }
     guard !stopping, table.hasRoom, control.enter() else {
       counters.rejected &+= 1
       reset(descriptor, handedOver: handedOver)
