@@ -8,7 +8,7 @@ public import RingCore
 /// ``NullSink`` is three additions.
 ///
 /// - Cost: what its parts say. For a lease of one piece, a stage that does nothing and ``NullSink``
-///   31.2 instructions in all, with the loop that makes the leases (tools/gates/chain).
+///   29.2 instructions in all, with the loop that makes the leases (tools/gates/chain).
 @frozen @safe
 public struct RecordChain<Parse: Framer, Rest: Downstream & ~Copyable>: Stage, ~Copyable {
   public let framer: Parse
