@@ -10,7 +10,7 @@ from faults_peer import wait_until
 from harness import Receiver, equal, require, send
 from zcrx_port import MIB, PATIENCE
 
-# What allocators may keep: measured 1 MiB in an hour.
+# What allocators may keep, and threads that have not run before may touch.
 GROWTH = 6 * MIB
 
 
