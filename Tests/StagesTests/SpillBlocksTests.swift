@@ -93,4 +93,25 @@ struct SpillBlocksTests {
     let (room, failure) = (blocks.room(behind: chains[0]), blocks.failure)
     #expect(room >= limit / 2 && failure == 0)
   }
+
+  @Test("a stream that stands still leaves as much to others as it has")
+  func shares() throws {
+    var blocks = try Self.blocks(1 << 20)
+    var chains = [SpillBlocks.Chain](repeating: SpillBlocks.Chain(), count: 3)
+    let record = [UInt8](repeating: 7, count: 1000)
+    for index in 0..<2 {
+      while blocks.share(behind: chains[index]) >= record.count {
+        let put = unsafe record.withUnsafeBytes {
+          unsafe blocks.append($0.baseAddress!, $0.count, to: &chains[index], mustFollow: false)
+        }
+        #expect(put == record.count)
+      }
+    }
+    // A half, a quarter, and what is left for whoever comes.
+    let counts = chains.map(\.count)
+    let third = blocks.share(behind: chains[2])
+    #expect((500_000...540_000).contains(counts[0]), "\(counts)")
+    #expect((240_000...280_000).contains(counts[1]), "\(counts)")
+    #expect((200_000...280_000).contains(third), "\(third)")
+  }
 }

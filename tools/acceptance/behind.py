@@ -22,6 +22,7 @@ class SlowHost:
         self.port = self.listener.getsockname()[1]
         self.ready, self.go = ready, threading.Event()
         self.received, self.lock, self.threads = [], threading.Lock(), []
+        self.taken = 0
         threading.stack_size(256 << 10)
         self.accepting = threading.Thread(target=self._accept, daemon=True)
         self.accepting.start()
@@ -46,6 +47,8 @@ class SlowHost:
             try:
                 while part := peer.recv(MIB):
                     data += part
+                    with self.lock:
+                        self.taken += len(part)
             except OSError as error:
                 data += str(error).encode()
             with self.lock:
@@ -71,9 +74,12 @@ def lines(connection, count, length):
             for number in range(count)]
 
 
-def send_all(port, data):
+def send_all(port, data, piece=None, wait=lambda sent: None):
+    """Sends all of it; with `piece` that much at a time, waiting after each."""
     with connect(port) as peer:
-        peer.sendall(data)
+        for start in range(0, len(data), piece or len(data)):
+            peer.sendall(data[start:start + (piece or len(data))])
+            wait(min(start + (piece or len(data)), len(data)))
         peer.shutdown(socket.SHUT_WR)
         peer.settimeout(60)
         while peer.recv(1):
@@ -183,10 +189,11 @@ def records_for_a_slow_receiver_are_dropped_whole():
         with Receiver("--parse", "lines", "--sink",
                       f"forward:127.0.0.1:{host.port},full=drop,queue=4M",
                       "--connections", 2) as receiver:
-            for number, records in streams.items():
-                send_all(receiver.port, b"".join(records))
-                if number == 2:
-                    wait_until(lambda: host.count() == 1, "the end of the one that reads")
+            send_all(receiver.port, b"".join(streams[1]))
+            # Never more at once than its queue takes; a line that is not whole waits for its rest.
+            send_all(receiver.port, b"".join(streams[2]), MIB, lambda sent: wait_until(
+                lambda: host.taken > sent - 4096, "the one that reads"))
+            wait_until(lambda: host.count() == 1, "the end of the one that reads")
             got = {int(data[:6]): data.splitlines(keepends=True) for data in host.end(2)}
             equal(receiver.finish(), 0, "exit code")
         require(got[2] == streams[2], "the receiver that reads has not all")

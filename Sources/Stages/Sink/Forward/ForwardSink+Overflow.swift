@@ -124,7 +124,7 @@ extension ForwardSink {
       }
       let mayDrop =
         options.overflow.policy == .drop && links[index].sent <= links[index].recordStart
-      if mayDrop, !links[index].isDropping, spill!.room(behind: links[index].chain) < bytes {
+      if mayDrop, !links[index].isDropping, spill!.share(behind: links[index].chain) < bytes {
         dropRecord(index, in: &batch)
       }
       if links[index].isDropping {
@@ -139,6 +139,7 @@ extension ForwardSink {
 
   /// The record at hand has no room: what of it waits is taken back.
   private mutating func dropRecord(_ index: UInt32, in batch: inout Batch) {
+    let share = spill!.share(behind: links[index].chain)
     let waiting = links[index].queued &- links[index].recordStart
     var chain = links[index].chain
     spill!.cut(&chain, by: Int(waiting))
@@ -150,7 +151,7 @@ extension ForwardSink {
     guard !links[index].isNamed else { return }
     links[index].isNamed = true
     var fault = Fault(
-      .dropped, record: 0, offset: links[index].sent, expected: UInt64(options.overflow.limit),
+      .dropped, record: 0, offset: links[index].sent, expected: UInt64(chain.count + share),
       found: UInt64(chain.count))
     fault.connection = links[index].connection.serial
     batch.report(fault)

@@ -5,7 +5,8 @@ import Glibc
 /// `full=spill,spill=FOLDER`, with `queue=SIZE` for how much may wait.
 public struct OverflowOptions: Equatable, Sendable {
   public var policy = Policy.block
-  /// The most bytes that wait for the reader: in memory with `drop`, on disk with `spill`.
+  /// The most bytes that wait for the reader: in memory with `drop`, on disk with `spill`. Where
+  /// connections share them, one alone gets half with `drop`.
   public var limit = 0
   /// Where the spill file is made; it has no name there and goes with the process.
   public var folder = ""

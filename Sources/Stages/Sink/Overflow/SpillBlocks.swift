@@ -95,6 +95,16 @@ struct SpillBlocks: ~Copyable {
     return (into == 0 ? 0 : blockSize - into) + max(0, limit - next.busyCount) * blockSize
   }
 
+  /// The part of that room which a chain should take: no more than leaves as much to others as it
+  /// has. A stream that stands still then never takes the room of one that only pauses, as in
+  /// switches whose queues share a buffer (dynamic thresholds); alone it has half of all.
+  func share(behind chain: Chain) -> Int {
+    guard failure == 0 else { return 0 }
+    let into = chain.tail % blockSize
+    let unused = max(0, limit - next.busyCount) * blockSize
+    return (into == 0 ? 0 : blockSize - into) + max(0, unused - chain.count)
+  }
+
   /// Takes the last bytes of a chain back.
   mutating func cut(_ chain: inout Chain, by count: Int) {
     guard count < chain.count else { return empty(&chain) }
