@@ -54,7 +54,8 @@ struct ObservedStage<Inner: Stage & ~Copyable>: Stage, ~Copyable {
     observed.stage = inner.totals
     if observed.faults != batch.faultTotal { emitFaults(&batch) }
     if !batch.synced.isEmpty { emitSynced(&batch) }
-    published.publish(observed)
+    // In place: they need not be copied first.
+    published.publish(&observed, words: MemoryLayout<ObservedTotals>.size / 8)
   }
 
   @inlinable

@@ -98,6 +98,7 @@ extension CopyEngine {
   mutating func handle<S: Stage & ~Copyable>(
     _ tag: OperationTag, result: Int32, flags: UInt32, _ stage: inout S
   ) {
+    core.hasNews = true
     guard tag.kindByte == OperationTag.Kind.receive.rawValue else {
       handleOther(tag, result: result, flags: flags, &stage)
       return

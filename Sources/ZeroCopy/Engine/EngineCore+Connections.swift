@@ -35,6 +35,7 @@ extension EngineCore {
     }
     if let seat, seat.exchange.handOver(result, from: waker) {
       counters.handedOver &+= 1
+      hasNews = true
       recorder.append(FlightEvent(.handedOver))
       return .none
     }
@@ -68,6 +69,7 @@ extension EngineCore {
     }
     guard !stopping, table.hasRoom, control.enter() else {
       counters.rejected &+= 1
+      hasNews = true
       reset(descriptor, handedOver: handedOver)
       return .none
     }
@@ -84,6 +86,7 @@ extension EngineCore {
     table[slot].account = account
     if options.peers?.ledger?.countsBytes ?? false { table[slot].flow = .metered }
     counters.accepted &+= 1
+    hasNews = true
     ik_own(descriptor)
     recorder.append(
       FlightEvent(
@@ -96,6 +99,7 @@ extension EngineCore {
   private mutating func turnAway(
     _ descriptor: Int32, _ peer: Endpoint, _ reason: TurnedAway.Reason, handedOver: Bool
   ) -> Admission {
+    hasNews = true
     switch reason {
     case .notAllowed: counters.notAllowed &+= 1
     case .connections: counters.peerConnections &+= 1
@@ -124,6 +128,7 @@ extension EngineCore {
     table[slot].bytes &+= granted
     if granted < UInt64(bytes) {
       counters.limited &+= 1
+      hasNews = true
       recorder.append(FlightEvent(.refused, index: slot))
       shut(slot, .limited)
     }
@@ -136,6 +141,7 @@ extension EngineCore {
   mutating func wantedPart(of length: UInt32, behind: UInt32, excess: UInt32) -> UInt32 {
     let discarded = batch.refused || excess == .max ? length : min(length, excess &- behind)
     counters.discardedBytes &+= UInt64(discarded)
+    hasNews = true
     return length &- discarded
   }
 
@@ -150,6 +156,7 @@ extension EngineCore {
   @usableFromInline
   mutating func receiveEnded(_ slot: UInt32) {
     counters.rearms &+= 1
+    hasNews = true
     table.append(slot, to: &toArm)
   }
 
@@ -157,6 +164,7 @@ extension EngineCore {
   @usableFromInline
   mutating func pause(_ slot: UInt32) {
     counters.pauses &+= 1
+    hasNews = true
     recorder.append(FlightEvent(.paused, index: slot))
     if table[slot].state == .receiving { table[slot].state = .paused }
     table.append(slot, to: &paused)
@@ -181,6 +189,7 @@ extension EngineCore {
     batch.refused = false
     guard table[slot].state.isWanted, table[slot].state != .free else { return }
     counters.refused &+= 1
+    hasNews = true
     recorder.append(FlightEvent(.refused, index: slot))
     shut(slot, .refused)
   }
@@ -198,6 +207,7 @@ extension EngineCore {
     case .finished, .refused, .stopped, .limited: break
     }
     counters.closed &+= 1
+    hasNews = true
     recordClose(slot, end)
     let descriptor = table[slot].descriptor
     if end.isOurs, ik_peer_may_send(descriptor) != 0 {

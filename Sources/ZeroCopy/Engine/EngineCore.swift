@@ -15,6 +15,9 @@ public struct EngineCore: ~Copyable {
   private var holdsSeenAt: UInt64 = 0
   @usableFromInline var table: ConnectionTable
   @usableFromInline var counters = EngineCounters()
+  /// Whether more of the counters has changed than what changes with every batch of data. Whoever
+  /// counts one of the others says so.
+  @usableFromInline var hasNews = true
   @usableFromInline let options: EngineOptions
   @usableFromInline let control: EngineControl
   @usableFromInline let shared: SharedCounters<EngineCounters>
@@ -149,6 +152,7 @@ extension EngineCore {
     accepting = .blocked
     acceptRetryAt = batch.now &+ EngineCore.acceptRetry
     counters.acceptFailures &+= 1
+    hasNews = true
   }
 
   /// Arms every receive again that waited for free buffers.
@@ -215,13 +219,22 @@ extension EngineCore {
     }
     counters.heldLeases = holds.held
     counters.keptBytes = holds.keptBytes
-    counters.meter = batch.meter.totals
+    if counters.meter.batches != batch.meter.totals.batches {
+      counters.meter = batch.meter.totals
+      hasNews = true
+    }
     // Every buffer is looked at, so not too often.
     if batch.now &- holdsSeenAt >= 100_000_000 {
       holdsSeenAt = batch.now
       counters.oldestHold = holds.oldest(now: batch.now)
     }
-    shared.publish(counters)
+    // A batch without data may be the last for long.
+    if hasNews || !hadData {
+      hasNews = false
+      shared.publish(counters)
+    } else {
+      shared.publish(&counters, words: EngineCounters.busyWords)
+    }
   }
 
   /// Empties the eventfd; the poll goes on unless the kernel ended it.

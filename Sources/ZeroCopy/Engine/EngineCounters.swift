@@ -12,6 +12,27 @@ public struct EngineCounters: BitwiseCopyable, Sendable {
   public var leases: UInt64 = 0
   public var batches: UInt64 = 0
   public var enters: UInt64 = 0
+  /// Bytes of completions that no copy can have made: a copy begins at the first byte of a buffer
+  /// and is no longer than a page (io_uring/zcrx.c, io_zcrx_copy_chunk).
+  public var placedBytes: UInt64 = 0
+  /// What the kernel has copied out of fragments, where it counts that: of the whole interface
+  /// queue, by the thread that registered it.
+  public var copiedFragmentBytes: UInt64 = 0
+  /// System calls that had the kernel read the refill queue.
+  public var refillFlushes: UInt64 = 0
+  /// The fewest buffers that the kernel had left at the end of a batch; falls, never rises.
+  public var freeBuffersLow: UInt64 = 0
+  /// CLOCK_MONOTONIC of the first and the last batch with data.
+  public var firstByteAt: UInt64 = 0
+  public var lastByteAt: UInt64 = 0
+  /// Leases that stages hold now; the age in milliseconds of the oldest buffer with one, looked at
+  /// ten times a second; bytes of all leases that were ever held.
+  public var heldLeases: UInt64 = 0
+  public var oldestHold: UInt64 = 0
+  public var keptBytes: UInt64 = 0
+
+  // What follows changes seldom, and is published when it has (``EngineCore/hasNews``).
+
   public var pauses: UInt64 = 0
   public var rearms: UInt64 = 0
   public var accepted: UInt64 = 0
@@ -36,19 +57,12 @@ public struct EngineCounters: BitwiseCopyable, Sendable {
   public var handedOver: UInt64 = 0
   /// ``ReceiveSource`` as a word: what the other three words of copies mean.
   @usableFromInline var sourceWord: UInt64 = 0
-  /// 1 where the kernel counts what it copies out of fragments, and its count: of the whole
-  /// interface queue, by the thread that registered it.
+  /// 1 where the kernel counts what it copies out of fragments (``copiedFragmentBytes``).
   public var countsCopies: UInt64 = 0
-  public var copiedFragmentBytes: UInt64 = 0
-  /// Bytes of completions that no copy can have made: a copy begins at the first byte of a buffer
-  /// and is no longer than a page (io_uring/zcrx.c, io_zcrx_copy_chunk).
-  public var placedBytes: UInt64 = 0
   /// Times that the NIC found no free buffer to receive into (as told by events, so at least).
   public var noBuffers: UInt64 = 0
   /// Receives that ended because the completion queue was full (ENOSPC).
   public var completionsFull: UInt64 = 0
-  /// System calls that had the kernel read the refill queue.
-  public var refillFlushes: UInt64 = 0
   /// Connections ended because their data came through a queue that is not the engine's (EFAULT).
   public var misplaced: UInt64 = 0
   /// Connections ended because bytes needed a copy that device memory cannot take.
@@ -57,21 +71,14 @@ public struct EngineCounters: BitwiseCopyable, Sendable {
   /// often.
   public var salvagedBytes: UInt64 = 0
   public var salvages: UInt64 = 0
-  /// The fewest buffers that the kernel had left at the end of a batch; falls, never rises.
-  public var freeBuffersLow: UInt64 = 0
-  /// CLOCK_MONOTONIC of the first and the last batch with data.
-  public var firstByteAt: UInt64 = 0
-  public var lastByteAt: UInt64 = 0
-  /// Leases that stages hold now; the age in milliseconds of the oldest buffer with one, looked at
-  /// ten times a second; bytes of all leases that were ever held.
-  public var heldLeases: UInt64 = 0
-  public var oldestHold: UInt64 = 0
-  public var keptBytes: UInt64 = 0
   /// What the parts of the chain cost in sampled batches.
   public var meter = Meter.Totals()
 
   @inlinable
   public init() {}
+
+  /// The words that change with every batch of data; they come first.
+  @usableFromInline static var busyWords: Int { 15 }
 
   public internal(set) var source: ReceiveSource {
     get { ReceiveSource(rawValue: sourceWord) ?? .socket }
@@ -116,6 +123,19 @@ public final class SharedCounters<Values: BitwiseCopyable & Sendable>: @unchecke
     var values = values
     unsafe withUnsafeBytes(of: &values) { bytes in
       for index in 0..<(bytes.count / 8) {
+        unsafe ik_store_relaxed_u64(
+          words + index, bytes.load(fromByteOffset: index * 8, as: UInt64.self))
+      }
+    }
+  }
+
+  /// Publishes the first words alone, in place.
+  ///
+  /// - Cost: one plain store per word.
+  @inlinable @inline(__always)
+  public func publish(_ values: inout Values, words count: Int) {
+    unsafe withUnsafeBytes(of: &values) { bytes in
+      for index in 0..<count {
         unsafe ik_store_relaxed_u64(
           words + index, bytes.load(fromByteOffset: index * 8, as: UInt64.self))
       }

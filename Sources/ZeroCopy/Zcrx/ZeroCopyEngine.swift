@@ -151,6 +151,7 @@ extension ZeroCopyEngine {
   mutating func handle<S: Stage & ~Copyable>(
     _ tag: OperationTag, result: Int32, flags: UInt32, _ stage: inout S
   ) {
+    core.hasNews = true
     switch OperationTag.Kind(rawValue: tag.kindByte) {
     case .receive:
       if flags & UInt32(IK_CQE_F_MORE) != 0 { return }
