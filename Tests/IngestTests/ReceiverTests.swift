@@ -33,11 +33,18 @@ final class SharedCount: Sendable {
 
 #if DEBUG
   /// A stage that forgets one of the leases it keeps.
+  @safe
   private struct Forgetful: Stage, ~Copyable {
-    var pool = LeasePool(capacity: 1)
+    /// Left behind: a lease that is dropped counts for the whole process.
+    private let pool: UnsafeMutablePointer<LeasePool>
+
+    init() {
+      unsafe pool = .allocate(capacity: 1)
+      unsafe pool.initialize(to: LeasePool(capacity: 1))
+    }
 
     mutating func take(_ lease: consuming Lease, in batch: inout Batch) -> Verdict {
-      pool.isFull ? lease.done() : pool.keep(lease)
+      unsafe pool.pointee.isFull ? lease.done() : pool.pointee.keep(lease)
     }
   }
 #endif
