@@ -25,7 +25,8 @@ let package = Package(
     .systemLibrary(name: "CNetlink", pkgConfig: "libnl-genl-3.0"),
     .systemLibrary(name: "CIngestShm"),
     .systemLibrary(name: "CIngestStage"),
-    .target(name: "JSON5", swiftSettings: counted),
+    .target(name: "Trust", dependencies: ["CIngestKernel"], swiftSettings: counted),
+    .target(name: "JSON5", dependencies: ["Trust"], swiftSettings: counted),
     .target(name: "RingCore", dependencies: ["CIngestKernel"], swiftSettings: counted),
     .target(name: "Wire", dependencies: ["CISAL", "CXXHash"], swiftSettings: counted),
     .target(
@@ -33,10 +34,12 @@ let package = Package(
     .target(name: "ZeroCopy", dependencies: ["RingCore", "CIngestKernel"], swiftSettings: counted),
     .target(
       name: "Stages",
-      dependencies: ["JSON5", "RingCore", "Wire", "CIngestKernel", "CIngestShm", "CIngestStage"],
+      dependencies: [
+        "JSON5", "RingCore", "Trust", "Wire", "CIngestKernel", "CIngestShm", "CIngestStage",
+      ],
       swiftSettings: counted),
     .target(
-      name: "Ingest",
+      name: "Ingest", dependencies: ["CIngestKernel", "RingCore", "ZeroCopy"],
       sources: ["Configuration", "Flight/FlightText.swift", "IngestError.swift"],
       swiftSettings: counted),
     .target(
