@@ -255,23 +255,15 @@ def a_second_signal_ends_a_wait_for_a_consumer():
 def a_killed_receiver_is_told_and_replaced():
     with Scratch() as scratch:
         meeting = os.path.join(scratch, "sock")
-        with Receiver("--sink", f"shm:{meeting}") as receiver, \
-                Consumer("c", scratch, meeting, "c") as consumer:
-            with connect(receiver.port) as peer:
-                peer.sendall(b"line\n" * 100)
-                consumer.wait_taken(500)
-                receiver.signal(signal.SIGKILL)
-                receiver.process.wait()
-            status, said = consumer.finish(20)
-            equal((status, "went away" in said), (1, True), f"the C consumer's end ({said})")
-        require(os.path.exists(meeting), "nobody removed the socket")
-        with Receiver("--sink", f"shm:{meeting}") as receiver, \
-                Consumer("swift", scratch, meeting, "swift") as consumer:
-            with connect(receiver.port) as peer:
-                peer.sendall(b"line\n" * 100)
-                consumer.wait_taken(500)
-                receiver.signal(signal.SIGKILL)
-                receiver.process.wait()
-            status, said = consumer.finish(20)
-            equal((status, "went away" in said), (1, True), f"the Swift consumer's end ({said})")
+        for kind in ("c", "swift"):
+            with Receiver("--sink", f"shm:{meeting}") as receiver, \
+                    Consumer(kind, scratch, meeting, kind) as consumer:
+                with connect(receiver.port) as peer:
+                    peer.sendall(b"line\n" * 100)
+                    consumer.wait_taken(500)
+                    receiver.signal(signal.SIGKILL)
+                    receiver.process.wait()
+                status, said = consumer.finish(20)
+                equal((status, "went away" in said), (1, True), f"the {kind} consumer's end ({said})")
+            require(os.path.exists(meeting), "nobody removed the socket")
     return "both consumers say so; the next receiver takes the path over"
