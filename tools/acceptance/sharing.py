@@ -264,6 +264,7 @@ def a_killed_receiver_is_told_and_replaced():
                     receiver.signal(signal.SIGKILL)
                     receiver.process.wait()
                 status, said = consumer.finish(20)
-                equal((status, "went away" in said), (1, True), f"the {kind} consumer's end ({said})")
+                equal((status, "went away" in said), (1, True),
+                      f"the {kind} consumer's end ({said})")
             require(os.path.exists(meeting), "nobody removed the socket")
     return "both consumers say so; the next receiver takes the path over"
