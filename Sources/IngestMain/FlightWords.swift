@@ -68,7 +68,7 @@ extension StreamEnd {
   fileprivate var words: String {
     switch self {
     case .failed(let errno): errorText(errno)
-    case .finished, .refused, .stopped, .misplaced, .unsplit, .limited: "\(self)"
+    case .finished, .refused, .stopped, .misplaced, .unsplit, .starved, .limited: "\(self)"
     }
   }
 }

@@ -46,6 +46,8 @@ public enum StreamEnd: Equatable, BitwiseCopyable, Sendable {
   case misplaced
   /// Bytes that the NIC did not split off into device memory, which takes no copy (ENOMEM).
   case unsplit
+  /// Bytes that the NIC did not place, and for a long time no free buffer to copy them into (ENOMEM).
+  case starved
   /// The peer's address has sent all the bytes that it may send in a run, and went on.
   case limited
 }
@@ -54,7 +56,7 @@ extension StreamEnd {
   /// Whether the peer or the network ended the stream, not this side.
   @inlinable public var isTheirs: Bool {
     switch self {
-    case .finished, .failed, .misplaced, .unsplit: true
+    case .finished, .failed, .misplaced, .unsplit, .starved: true
     case .refused, .stopped, .limited: false
     }
   }

@@ -115,6 +115,7 @@ extension StreamEnd {
     case .misplaced: 4
     case .unsplit: 5
     case .limited: 6
+    case .starved: 7
     }
   }
 
@@ -128,6 +129,7 @@ extension StreamEnd {
     case 4: self = .misplaced
     case 5: self = .unsplit
     case 6: self = .limited
+    case 7: self = .starved
     default: return nil
     }
   }

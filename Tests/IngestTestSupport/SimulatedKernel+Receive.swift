@@ -92,7 +92,7 @@ extension SimulatedKernel {
     }
     var taken = 0
     while taken < count, let packet = sockets[index].queue.first {
-      guard packet.chunk == nil else { break }
+      guard packet.chunk == nil && !script.ringHasAll else { break }
       let part = packet.bytes.prefix(count - taken)
       unsafe part.withUnsafeBytes {
         unsafe (memory + taken).copyMemory(from: $0.baseAddress!, byteCount: part.count)

@@ -26,6 +26,10 @@ package final class SimulatedKernel {
     package var endsPartialPasses = true
     /// Whether what is unsplit can be copied into the area, as it cannot into a dmabuf.
     package var takesCopies = true
+    /// Whether the NIC's ring has every chunk that no packet lies in, so that none is ever there to
+    /// copy into, and unsplit packets have fragments of another queue beside, so that recv(2) gives
+    /// nothing of them either.
+    package var ringHasAll = false
 
     package init() {}
   }
@@ -147,7 +151,8 @@ package final class SimulatedKernel {
   // MARK: Calls
 
   private func bind(_ binding: inout ik_zcrx_binding) -> Int32 {
-    chunks = SimulatedChunks(&binding, takesCopies: script.takesCopies)
+    chunks = SimulatedChunks(
+      &binding, takesCopies: script.takesCopies && !script.ringHasAll)
     return 0
   }
 

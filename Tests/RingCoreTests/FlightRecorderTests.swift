@@ -82,10 +82,10 @@ import Testing
 
   @Test func everyEndHasACode() {
     let ends: [StreamEnd] = [
-      .finished, .failed(104), .refused, .stopped, .misplaced, .unsplit, .limited,
+      .finished, .failed(104), .refused, .stopped, .misplaced, .unsplit, .starved, .limited,
     ]
     for end in ends { #expect(StreamEnd(code: end.code, errno: 104) == end) }
     #expect(Set(ends.map(\.code)).count == ends.count)
-    #expect(StreamEnd(code: 7, errno: 0) == nil)
+    #expect(StreamEnd(code: 8, errno: 0) == nil)
   }
 }

@@ -142,6 +142,9 @@ struct PressurePropertyTests {
     var counts = SimulatedKernel.Counts()
     var pauses: UInt64 = 0
     var unsplit: UInt64 = 0
+    var starved: UInt64 = 0
+    var ends: [StreamEnd] = []
+    var leaks: [String] = []
   }
 
   static func run(
@@ -178,9 +181,10 @@ struct PressurePropertyTests {
         shared: shared)
       engine.run(&stage)
       #if DEBUG
-        if let leaks = engine.leaks() { outcome.problems.append(leaks) }
+        if let leaks = engine.leaks() { outcome.leaks.append(leaks) }
       #endif
-      outcome.problems += kernel.audit()
+      outcome.leaks += kernel.audit()
+      outcome.problems += outcome.leaks
     }
     let counters = shared.snapshot()
     let sent = sizes.script.streams.reduce(0) { $0 + UInt64($1.count) }
@@ -196,6 +200,8 @@ struct PressurePropertyTests {
       outcome.problems.append("ends: \(stage.ends)")
     }
     outcome.unsplit = counters.unsplit
+    outcome.starved = counters.starved
+    outcome.ends = stage.ends
     outcome.counts = kernel.counts
     outcome.pauses = counters.pauses
     if !outcome.problems.isEmpty { outcome.problems.insert("seed \(seed): \(sizes)", at: 0) }
@@ -246,6 +252,25 @@ struct PressurePropertyTests {
       if seed % 3 == 0 { #expect(try Self.run(sizes, reserve: 0).unsplit > 0) }
     }
     #expect(salvaged > 0)
+  }
+
+  /// As of an area that is no larger than the NIC's ring, with streams moved to another queue.
+  @Test("a stream whose bytes find no buffer for good ends and says so; others go on")
+  func noBufferForGood() throws {
+    var ended = 0
+    for seed in 0..<40 as Range<UInt64> {
+      var sizes = Sizes(seed: seed)
+      sizes.script.ringHasAll = true
+      sizes.script.unsplitOneIn = 20
+      let outcome = try Self.run(sizes)
+      let starved = outcome.ends.filter { $0 == .starved }.count
+      #expect(outcome.ends.count == sizes.script.streams.count, "seed \(seed): \(outcome.problems)")
+      #expect(outcome.ends.allSatisfy { $0 == .starved || $0 == .finished })
+      #expect(outcome.starved == UInt64(starved))
+      #expect(!outcome.problems.contains("stuck") && outcome.leaks.isEmpty)
+      ended += starved
+    }
+    #expect(ended > 0)
   }
 
   @Test("the same seed gives the same run")

@@ -192,11 +192,15 @@ def zcrx_faults_data_on_the_wrong_queue():
 
 @check
 def zcrx_faults_steering_changes_midway():
-    """A stream that moves to another bound queue cannot go on there: it ends, and says why."""
+    """A stream that moves to another bound queue cannot go on there: it ends, and says why.
+
+    That it ends in the middle of a record is not laid on the peer.
+    """
     with Place(queue=2, queues=4) as place:
         place.ethtool("-X", "equal", 2)
         place.steer(PORT, queue=2)
-        with place.receiver("--parse", "raw", "--connections", 1, queue="2,3") as receiver:
+        with place.receiver("--parse", "fixed:size=1000003", "--connections", 1,
+                            queue="2,3") as receiver:
             sender = place.run(
                 place.TX, [sys.executable, "-c", SLOW_SENDER, place.RX_ADDRESS, PORT])
             wait_until(lambda: place.queue_counters([2])["split"] > 20, 60, "traffic on queue 2")

@@ -37,6 +37,7 @@ class Round:
         self.expectation = Expectation()
         for _, fault, drawn in self.faults:
             fault.expect(self.expectation, drawn, plan)
+        self.expectation.of_sizes(plan)
 
     # -- what it is made of -----------------------------------------------------------------------
 

@@ -71,7 +71,7 @@ extension Fault {
         + "promised: bytes changed on the way"
     case .truncated:
       "the stream ended after \(found) of \(expected) bytes of a record: "
-        + "the sender stopped or died in the middle"
+        + "the sender stopped or died in the middle, or it was cut off here"
     case .dropped:
       "the sink's reader is behind (\(found) bytes wait of \(expected) that may): records of this "
         + "connection are dropped, as full=drop wants it"

@@ -37,7 +37,7 @@ package final class ConnectionLog {
     case .closed(let connection, let end, let bytes, let records, let digest):
       let since = open.removeValue(forKey: connection.serial)?.since ?? now
       switch end {
-      case .failed, .misplaced, .unsplit: lost += 1
+      case .failed, .misplaced, .unsplit, .starved: lost += 1
       case .finished, .refused, .stopped, .limited: break
       }
       if end.isPeerGone { vanished += 1 }
@@ -55,7 +55,8 @@ package final class ConnectionLog {
 
   /// What the faults and lost connections make of a run that did not fail otherwise.
   ///
-  /// A digest that does not fit outweighs a peer that broke off.
+  /// A digest that does not fit outweighs data that could not be received, and that a peer that
+  /// broke off.
   package func verdict(_ counters: ReceiveCounters) -> (kind: IngestError.Kind, text: String)? {
     let faults = max(counters.faults, reporter.faults.count)
     let first = reporter.faults.first.first.map { "; the first: \($0.text)" } ?? ""
@@ -68,14 +69,21 @@ package final class ConnectionLog {
     let steering = [
       (counters.misplaced, "came through another queue than the one that ingest holds"),
       (counters.unsplit, "was not split from its headers, and device memory takes no copy"),
+      (
+        counters.starved,
+        "had to be copied, and the NIC's rings had all buffers: make --area larger than they are"
+      ),
     ].filter { $0.0 > 0 }.map { "data of \(plural($0.0, "connection")) \($0.1)" }
-    let reset = max(counters.reset, lost) - counters.misplaced - counters.unsplit
+    let placing = counters.misplaced + counters.unsplit + counters.starved
+    let reset = max(counters.reset, lost) - placing
     // A fault whose event found no place in the queue may have been of any kind.
     if faults > reporter.faults.count {
       return (.verificationFailed, "\(plural(faults, "fault")), too many to be told apart\(first)")
     }
-    if severities.isEmpty && !steering.isEmpty {
-      return (.refusedByKernel, "cut short: " + steering.joined(separator: ", "))
+    if !steering.isEmpty {
+      // A record that is cut off with the stream is no fault of the peer's.
+      let rest = faults > 0 ? "; \(plural(faults, "fault"))\(first)" : ""
+      return (.refusedByKernel, "cut short: " + steering.joined(separator: ", ") + rest)
     }
     if !severities.isEmpty || reset > 0 || counters.refused > 0 || counters.limited > 0 {
       let broken = reset - min(vanished, reset)
@@ -113,6 +121,8 @@ extension StreamEnd {
     case .misplaced: "its data came through another queue than the one that ingest holds"
     case .limited: "its peer has sent all the bytes that --max-bytes-per-peer allows"
     case .unsplit: "the NIC did not split its headers off, and device memory takes no copy"
+    case .starved:
+      "its data had to be copied, and for ten seconds the NIC's rings had all buffers of the area"
     }
   }
 }

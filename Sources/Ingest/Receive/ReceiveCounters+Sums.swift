@@ -19,6 +19,7 @@ extension ReceiveCounters {
     refillFlushes = engine.refillFlushes
     misplaced = engine.misplaced
     unsplit = engine.unsplit
+    starved = engine.starved
     salvagedBytes = engine.salvagedBytes
     salvages = engine.salvages
     pauses = engine.pauses
@@ -97,6 +98,7 @@ extension ReceiveCounters {
     refillFlushes += other.refillFlushes
     misplaced += other.misplaced
     unsplit += other.unsplit
+    starved += other.starved
     salvagedBytes += other.salvagedBytes
     salvages += other.salvages
     pauses += other.pauses

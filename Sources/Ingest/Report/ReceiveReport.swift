@@ -26,10 +26,12 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   public var completionsFull: UInt64 = 0
   /// System calls that had the kernel read the refill queue (FLUSH_RQ).
   public var refillFlushes: UInt64 = 0
-  /// Connections ended because their data came through a queue that is not ours (EFAULT), and
-  /// because the NIC left bytes unsplit that device memory cannot take (ENOMEM).
+  /// Connections ended because their data came through a queue that is not ours (EFAULT),
+  /// because the NIC left bytes unsplit that device memory cannot take (ENOMEM), and because it left
+  /// some for which the area had no buffer free for ten seconds (ENOMEM, too).
   public var misplaced: UInt64 = 0
   public var unsplit: UInt64 = 0
+  public var starved: UInt64 = 0
   /// Bytes received by recv(2) because zero-copy receive had no buffer to copy them into, or may
   /// not copy (device memory), and how often.
   public var salvagedBytes: UInt64 = 0

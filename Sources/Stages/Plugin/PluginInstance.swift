@@ -157,7 +157,7 @@ extension StreamEnd {
   var pluginReason: UInt32 {
     switch self {
     case .finished: UInt32(INGEST_STAGE_FINISHED)
-    case .failed, .misplaced, .unsplit: UInt32(INGEST_STAGE_FAILED)
+    case .failed, .misplaced, .unsplit, .starved: UInt32(INGEST_STAGE_FAILED)
     case .refused, .limited: UInt32(INGEST_STAGE_REFUSED)
     case .stopped: UInt32(INGEST_STAGE_STOPPED)
     }

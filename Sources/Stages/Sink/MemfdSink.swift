@@ -215,7 +215,7 @@ extension StreamEnd {
   fileprivate var inFile: Int {
     switch self {
     case .finished: Int(INGEST_FILE_FINISHED)
-    case .failed, .misplaced, .unsplit: Int(INGEST_FILE_FAILED)
+    case .failed, .misplaced, .unsplit, .starved: Int(INGEST_FILE_FAILED)
     case .refused, .limited: Int(INGEST_FILE_REFUSED)
     case .stopped: Int(INGEST_FILE_STOPPED)
     }

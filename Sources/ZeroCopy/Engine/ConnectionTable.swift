@@ -10,6 +10,9 @@ public struct ConnectionTable: ~Copyable {
     @usableFromInline var bytes: UInt64 = 0
     /// While draining: `bytes` at which what the socket held at the stop is through.
     @usableFromInline var drainTarget: UInt64 = 0
+    /// Since when its receives found no buffer to copy into (nanoseconds), and `bytes` then.
+    var starvedSince: UInt64 = 0
+    var starvedAt: UInt64 = 0
     @usableFromInline var state: State = .free
     @usableFromInline var flow: Flow = .open
     /// The next slot in whichever queue this one is in; `none` ends it.
@@ -75,7 +78,7 @@ public struct ConnectionTable: ~Copyable {
   private var nextSerial: UInt64
   private let serialStep: UInt64
 
-  /// `capacity` connections at 80 bytes each.
+  /// `capacity` connections at 96 bytes each.
   public init(capacity: Int, firstSerial: UInt64 = 1, step: UInt64 = 1) {
     self.capacity = capacity
     nextSerial = firstSerial

@@ -203,7 +203,7 @@ extension EngineCore {
   @usableFromInline
   mutating func releaseConnection(_ slot: UInt32, _ end: StreamEnd) {
     switch end {
-    case .failed, .misplaced, .unsplit: counters.reset &+= 1
+    case .failed, .misplaced, .unsplit, .starved: counters.reset &+= 1
     case .finished, .refused, .stopped, .limited: break
     }
     counters.closed &+= 1
@@ -246,7 +246,7 @@ extension StreamEnd {
   var isOurs: Bool {
     switch self {
     case .finished: false
-    case .failed, .refused, .stopped, .misplaced, .unsplit, .limited: true
+    case .failed, .refused, .stopped, .misplaced, .unsplit, .starved, .limited: true
     }
   }
 }

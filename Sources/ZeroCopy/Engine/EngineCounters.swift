@@ -67,6 +67,8 @@ public struct EngineCounters: BitwiseCopyable, Sendable {
   public var misplaced: UInt64 = 0
   /// Connections ended because bytes needed a copy that device memory cannot take.
   public var unsplit: UInt64 = 0
+  /// Connections ended because bytes needed a copy and found no buffer for it, nobody having one.
+  public var starved: UInt64 = 0
   /// Bytes received by recv(2) because zero-copy receive had nothing to copy them into, and how
   /// often.
   public var salvagedBytes: UInt64 = 0

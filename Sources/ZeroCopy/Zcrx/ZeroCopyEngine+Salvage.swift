@@ -15,7 +15,8 @@ struct SalvageReserve {
 
   /// As many as are kept; each holds what one receive brings.
   static let wanted = 4
-  /// How long stages may hold all of them while a receive needs one, in nanoseconds.
+  /// How long stages may hold all of them while a receive needs one, and how long one may find no
+  /// buffer at all, in nanoseconds.
   static let patience: UInt64 = 10_000_000_000
 
   /// The buffers behind `layout`, of which there are `count`.
@@ -124,5 +125,23 @@ extension ZeroCopyEngine {
     waitsForReserve = true
     pauseForBuffers(slot)
     return true
+  }
+
+  /// Whether a connection has waited long enough for a buffer to copy into. Of packets that lie in
+  /// fragments of another queue as well recv(2) gives nothing (net/ipv4/tcp.c, tcp_recvmsg_locked:
+  /// EFAULT); and where the NIC's rings are as large as the area, every buffer that comes back is
+  /// theirs again, so that waiting has no end.
+  ///
+  /// Time in which stages here have buffers does not count; on a shared area none does, for the
+  /// stages of other threads may.
+  mutating func hasStarved(_ slot: UInt32) -> Bool {
+    let entry = core.table[slot]
+    let waits = core.holds.held == 0 && area.lock == nil
+    guard waits, entry.starvedSince != 0, entry.starvedAt == entry.bytes else {
+      core.table[slot].starvedSince = waits ? core.batch.now : 0
+      core.table[slot].starvedAt = entry.bytes
+      return false
+    }
+    return core.batch.now &- entry.starvedSince >= SalvageReserve.patience
   }
 }

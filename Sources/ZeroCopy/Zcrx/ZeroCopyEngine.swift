@@ -271,6 +271,10 @@ extension ZeroCopyEngine {
       return nil
     // One that is to end needs no buffers any more, though its socket is not empty.
     case ENOMEM where area.takesCopies && core.table[slot].state.isWanted:
+      if hasStarved(slot) {
+        core.counters.starved &+= 1
+        return .starved
+      }
       pauseForBuffers(slot)
       wantsFlush = true
       return nil

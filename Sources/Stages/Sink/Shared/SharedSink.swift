@@ -287,7 +287,7 @@ extension StreamEnd {
   fileprivate var shared: Int {
     switch self {
     case .finished: Int(INGEST_SHM_FINISHED)
-    case .failed, .misplaced, .unsplit: Int(INGEST_SHM_FAILED)
+    case .failed, .misplaced, .unsplit, .starved: Int(INGEST_SHM_FAILED)
     case .refused, .limited: Int(INGEST_SHM_REFUSED)
     case .stopped: Int(INGEST_SHM_STOPPED)
     }
