@@ -226,3 +226,8 @@ def measured(start, threshold, tries, patience, say, accept=lambda run: True):
             break
         say("once more: " + ("others disturbed it" if not run["clean"] else "cold memory"))
     return run
+
+
+def alone(command, seconds, cpu=None, namespace=None):
+    """Runs one program without a peer; its JSON, if it prints any, is under "tx"."""
+    return once(None, (command, namespace, cpu), 0, seconds)

@@ -1,0 +1,42 @@
+"""The runs of one title, and medians of per-round ratios."""
+
+import statistics
+
+
+class Series:
+    """Row -> one run per round."""
+
+    def __init__(self, title, rows):
+        self.title = title
+        self.runs = {row: [] for row in rows}
+
+    def values(self, row, figure):
+        """Of the good runs; of all where there were none."""
+        good = [run for run in self.runs[row] if run["accepted"]]
+        return [run["figures"][figure] for run in good or self.runs[row]]
+
+    def middle(self, row, figure):
+        return statistics.median(self.values(row, figure))
+
+    def ratios(self, row, base, figure):
+        """Of the rounds in which both runs were good; of all rounds where none were."""
+        return self.combine((row, base), figure, lambda a, b: a / b)
+
+    def combine(self, rows, figure, reckon):
+        """The same for any function of one figure of several rows."""
+        found = [
+            (reckon(*(run["figures"][figure] for run in runs)),
+             all(run["accepted"] for run in runs))
+            for runs in zip(*(self.runs[row] for row in rows))
+        ]
+        good = [value for value, accepted in found if accepted]
+        return good or [value for value, _ in found]
+
+    def clean(self, row):
+        """How many of the runs were good, as a text."""
+        runs = self.runs[row]
+        return f"{sum(run['accepted'] for run in runs)}/{len(runs)}"
+
+    def commands(self):
+        """Row -> the command lines of its first run."""
+        return {row: runs[0].get("commands", []) for row, runs in self.runs.items() if runs}
