@@ -51,7 +51,7 @@ def describe(root):
         "commit": output("git", "rev-parse", "HEAD", cwd=root) or "unknown",
         "changed": bool(output("git", "status", "--porcelain", cwd=root)),
         "swift": output("swift", "--version"),
-        "compiler": output(os.environ.get("CC") or "clang", "--version")
+        "compiler": output(os.environ.get("CC") or "clang", "--version").split(" (")[0]
         or output("gcc", "--version"),
         "liburing": package("liburing-dev"),
         "iperf3": output("iperf3", "--version").split(" (")[0],

@@ -5,7 +5,7 @@ from html import escape
 
 from text import number, span
 
-LETTER = 6.5  # width of a letter of the page's plots, in their pixels
+LETTER = 7.2  # width of a letter of the page's plots, in their pixels
 PALETTE = 8  # classes c0 to c7 of the page
 
 
@@ -66,7 +66,7 @@ def dots(plot):
     rows = plot["rows"]
     if not rows:
         return ""
-    width, line, top = 680, 26, 6
+    width, line, top = 600, 26, 6
     left = 14 + min(300, LETTER * max(len(row["name"]) for row in rows))
     right = width - 14 - LETTER * max(len(number(row["spread"]["median"])) for row in rows)
     marks = reach([row["spread"] for row in rows])

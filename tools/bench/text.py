@@ -96,9 +96,9 @@ def reached(target):
     if target["median"] is None:
         return "-"
     values = target["values"]
-    text = f"{target['median']:.3g}"
+    text = number(target["median"])
     if values[0] != values[-1]:
-        text += f" ({values[0]:.3g} to {values[-1]:.3g})"
+        text += f" ({number(values[0])} to {number(values[-1])})"
     return text
 
 
