@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -82,12 +83,12 @@ def build(chosen, programs):
             module.prepare(programs)
 
 
-def check_programs(chosen, programs):
+def check_programs(chosen, programs, kinds):
     """What would fail every run is said before the first one."""
     wanted = {product for module in chosen for product in getattr(module, "BUILDS", PRODUCTS)}
     paths = {"ingest": programs.ingest, "ingest-send": programs.ingest_send}
     lacking = [name for name in sorted(wanted) if not os.path.exists(paths.get(name, HERE))]
-    if not os.path.exists(programs.at("tx-plain")):
+    if kinds and not os.path.exists(programs.at("tx-plain")):
         lacking.append("tools/bench/build's programs")
     if lacking:
         sys.exit(f"bench: {', '.join(lacking)}: not built; run this without --no-build")
@@ -95,6 +96,9 @@ def check_programs(chosen, programs):
 
 def enter_laboratory(kinds, options):
     """Starts this program again inside of tools/lab, which always removes the networks."""
+    if not shutil.which("ip"):
+        sys.exit("bench: these suites need network namespaces, and there is no ip command here; "
+                 "run tools/install --bench")
     if os.geteuid() != 0:
         sys.exit("bench: these suites need network namespaces, so root: run it by sudo -E")
     command = [os.path.join(ROOT, "tools/lab"), "--congestion", "reno"]
@@ -217,8 +221,8 @@ def main():
     if INSIDE not in os.environ:
         if not options.no_build:
             build(chosen, programs)
-        check_programs(chosen, programs)
         kinds = sorted({kind for module in chosen for kind in registry.networks(module, options)})
+        check_programs(chosen, programs, kinds)
         if kinds:
             enter_laboratory(kinds, options)
     sys.exit(run_suites(chosen, options, context.Programs(ROOT), comparison))

@@ -14,7 +14,8 @@ SIZES = (600, 1000, 1200, 1500, 4000, 8000)
 # send, what zero-copy saves with a notification per request, and with one per generation.
 PUBLISHED = {600: (475, 19, 55), 1200: (483, 29, 59), 4000: (535, 74, 108), 8000: (769, 320, 352)}
 SAVED_8000 = 320
-NO_EXAMPLE = "liburing's send-zerocopy example is not there: apt-get install liburing-dev"
+NO_EXAMPLE = ("liburing's send-zerocopy.c is not in /usr/share/doc/liburing-dev; its rows are left "
+              "out (package liburing-dev; slim images install no documentation with packages)")
 
 
 def add_arguments(group):
@@ -94,17 +95,16 @@ def rates(result, found):
 def plots(result, found):
     def draw(title, names):
         result.lines(title, "bytes per request", "B", "thousand requests/s",
-                     {name: found.values(row, "rate", 1e-3) for name, row in names.items()
-                      if row in found.rows}, "higher", logarithmic=True)
+                     {name: found.values(row, "rate", 1e-3) if row in found.rows else {}
+                      for name, row in names.items()}, "higher", logarithmic=True)
 
     for method in METHODS:
         draw(method, {name: f"{name} {method}" for name in ("ingest", "C twin", "example")})
-    draw("ingest, its methods", {f"ingest {method}": f"ingest {method}"
-                                 for method in (*METHODS, "msg-zerocopy", "auto")})
+    every = (*METHODS, "auto", "msg-zerocopy")
+    draw("ingest, its methods", {f"ingest {method}": f"ingest {method}" for method in every})
     if found.path.place.kind == "hole":
         draw("ingest, buffers out of the cache",
-             {f"ingest {method}": f"ingest {method}, cold"
-              for method in ("send", "send-zc-fixed", "auto")})
+             {f"ingest {method}": f"ingest {method}, cold" for method in every})
 
 
 def saving(result, found):
