@@ -199,6 +199,12 @@ def run_suites(chosen, options, programs, comparison):
     return verdict(document, options, comparison)
 
 
+def beside(path):
+    """Where the report of a result goes if nobody says: to its own folder, under its own name."""
+    standard = os.path.basename(path) == "result.json"
+    return os.path.dirname(os.path.abspath(path)) if standard else path
+
+
 def earlier(path):
     try:
         return compare.load(path)
@@ -212,7 +218,7 @@ def main():
     comparison = compare.Comparison(earlier(options.compare)) if options.compare else None
     if options.report:
         document = earlier(options.report)
-        paths = destinations(options.out or options.report)
+        paths = destinations(options.out or beside(options.report))
         write(document, comparison, paths, ("md", "html"))
         print(f"bench: report: {paths['html']}", file=sys.stderr)
         sys.exit(verdict(document, options, comparison))
