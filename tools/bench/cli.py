@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -105,6 +106,8 @@ def enter_laboratory(kinds, options):
     if options.rps is not None:
         command += ["--rps", options.rps]
     command += [*kinds, "--", sys.executable, os.path.join(HERE, "run"), *sys.argv[1:]]
+    # An interrupt from the terminal reaches the program inside, too: it writes what it has.
+    signal.signal(signal.SIGINT, lambda *_: None)
     sys.exit(subprocess.run(command, env=os.environ | {INSIDE: "1"}, check=False).returncode)
 
 
@@ -183,7 +186,7 @@ def run_suites(chosen, options, programs, comparison):
         "options": vars(options), "notes": list(dict.fromkeys(notes)),
         "suites": {module.NAME: module.ABOUT for module in chosen}, "results": [],
     }
-    paths = destinations(options.out)
+    paths, interrupted = destinations(options.out), False
 
     def done(part):
         document["results"].append(part)
@@ -192,11 +195,13 @@ def run_suites(chosen, options, programs, comparison):
     try:
         measure_all(chosen, options, programs, done, comparison)
     except KeyboardInterrupt:
+        interrupted = True
         document["notes"].append("Interrupted: what follows is what was measured until then.")
     write(document, comparison, paths)
     if "html" in paths:
         print(f"bench: report: {paths['html']}", file=sys.stderr)
-    return verdict(document, options, comparison)
+    status = verdict(document, options, comparison)
+    return 130 if interrupted else status
 
 
 def beside(path):

@@ -100,7 +100,7 @@ def kind_of(target):
 
 
 def targets(document, comparison):
-    """The table on top, misses first within it being no help: the order is that of the suites."""
+    """The table on top, in the order of the suites, with a link to where each was measured."""
     lines, counts = [], {"pass": 0, "miss": 0, "none": 0}
     for part in document["results"]:
         for target in part["targets"]:
@@ -137,8 +137,8 @@ def facts(document):
         ("tool chain", "; ".join(filter(None, [machine["swift"], machine["compiler"]]))),
         ("peers", "; ".join(filter(None, [
             machine["liburing"] and f"liburing {machine['liburing']}", machine["iperf3"]]))),
-        ("rounds", f"{options['rounds']} of {options['seconds']:g} s, at most "
-                   f"{options['tries']} tries each"),
+        ("rounds", f"{options['rounds']} of {options['seconds']:g} s; a disturbed run was "
+                   f"made again, up to {options['tries']} tries"),
         ("command", document["command"]),
     ]
     return "<dl>" + "".join(
