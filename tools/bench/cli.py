@@ -38,6 +38,8 @@ def common_options(parser):
                         help="seconds to wait for a quiet machine before each run (20)")
     parser.add_argument("--rps", metavar="CPU",
                         help="receive work on this CPU, as a network card would have it")
+    parser.add_argument("--quick", action="store_true",
+                        help="one short run of each, clean or not: to see that everything runs")
     parser.add_argument("--out", metavar="PATH",
                         help="a folder, or a file NAME.json, for the result and the report")
     parser.add_argument("--compare", metavar="JSON", help="set it beside this earlier result")
@@ -67,6 +69,9 @@ def arguments(suites, words=None):
     if options.rounds < 1 or options.tries < 1:
         parser.error("at least one round and one try")
     options.suites = options.suites or list(suites)
+    if options.quick:
+        options.rounds = options.tries = 1
+        options.seconds, options.warm_up, options.patience = 0.2, 0.1, 0
     options.limit = options.seconds + options.warm_up + 15
     return options
 

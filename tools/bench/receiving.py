@@ -74,5 +74,5 @@ def describe(result, series, base, more=()):
         result.command(f"# {row}")
         for line in lines:
             result.command(line)
-    result.raw = series.runs
+    result.raw = series.document()
 

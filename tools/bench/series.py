@@ -37,6 +37,13 @@ class Series:
         runs = self.runs[row]
         return f"{sum(run['accepted'] for run in runs)}/{len(runs)}"
 
+    def document(self):
+        """The runs as they are kept: figures and what disturbed them, not what programs printed."""
+        kept = ("figures", "accepted", "clean", "repeats", "wall", "machine", "busy", "others",
+                "stolen", "forks", "rx_cpu", "tx_cpu")
+        return {row: [{word: run[word] for word in kept if word in run} for run in runs]
+                for row, runs in self.runs.items()}
+
     def commands(self):
         """Row -> the command lines of its first run."""
         return {row: runs[0].get("commands", []) for row, runs in self.runs.items() if runs}
