@@ -70,8 +70,8 @@ def arguments(suites, words=None):
         parser.error("at least one round and one try")
     options.suites = options.suites or list(suites)
     if options.quick:
-        options.rounds = options.tries = 1
-        options.seconds, options.warm_up, options.patience = 0.2, 0.1, 0
+        options.rounds, options.tries, options.patience = 1, 1, 0
+        options.seconds, options.warm_up = 0.2, 0.1
     options.limit = options.seconds + options.warm_up + 15
     return options
 
@@ -133,6 +133,8 @@ def measure_all(chosen, options, programs, done, comparison):
     for module, given in zip(chosen, contexts):
         try:
             for result in pieces(module.run(given)):
+                result.errors += given.failures
+                given.failures.clear()
                 part = result.document()
                 progress.close()
                 print("\n" + text.result_text(part, comparison), flush=True)

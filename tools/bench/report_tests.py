@@ -234,6 +234,27 @@ class Runs(unittest.TestCase):
             self.assertEqual(kept["results"][1]["errors"], ["the peer died"])
             self.assertTrue(os.path.exists(os.path.join(folder, "some.html")))
 
+    def test_a_row_that_fails_leaves_the_others(self):
+        def start(row):
+            if row == "bad":
+                raise measure.Failed("no such option")
+            return {"others": 0.0, "stolen": 0.0, "wall": 1.0, "figures": {"n": 2.0}}
+
+        def run(given):
+            found = given.rounds("x", {"good": "good", "bad": "bad"}, start)
+            self.assertEqual(found.values("good", "n"), [2.0, 2.0])
+            self.assertEqual(found.ratios("good", "bad", "n"), [])
+            self.assertIsNone(found.middle("bad", "n"))
+            return made_up()
+
+        with tempfile.TemporaryDirectory() as folder:
+            out = os.path.join(folder, "some.json")
+            status, _ = self.run_suite(run, "--rounds", "2", "--patience", "0", "--noise", "9",
+                                       "--out", out)
+            self.assertEqual(status, 1)
+            kept = compare.load(out)
+        self.assertEqual(kept["results"][0]["errors"], ["x: bad: no such option"])
+
     def test_rounds_go_back_and_forth(self):
         order = []
 

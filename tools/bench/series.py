@@ -4,7 +4,7 @@ import statistics
 
 
 class Series:
-    """Row -> one run per round."""
+    """Row -> one run per round; none at all for a row that failed."""
 
     def __init__(self, title, rows):
         self.title = title
@@ -16,7 +16,9 @@ class Series:
         return [run["figures"][figure] for run in good or self.runs[row]]
 
     def middle(self, row, figure):
-        return statistics.median(self.values(row, figure))
+        """None for a row that failed."""
+        values = self.values(row, figure)
+        return statistics.median(values) if values else None
 
     def ratios(self, row, base, figure):
         """Of the rounds in which both runs were good; of all rounds where none were."""

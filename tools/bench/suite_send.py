@@ -1,5 +1,7 @@
 """Sending small requests: what zero-copy saves of each, and what the program itself costs."""
 
+import statistics
+
 import senders
 from result import Column, Result, spread
 from senders import METHODS, ZERO_COPY
@@ -144,15 +146,16 @@ def saving(result, found):
 
 
 def worst(values):
-    """The size whose median ratio is least, and its ratios."""
-    return min(values.items(), key=lambda item: spread(item[1])["median"])
+    """The size whose median ratio is least, and its ratios; None where all of them failed."""
+    known = [item for item in values.items() if item[1]]
+    return min(known, key=lambda item: statistics.median(item[1]), default=(None, []))
 
 
 def target(result, found, text, ratios, bound):
     size, values = worst(ratios)
     result.target(f"{found.path.title}: requests/s, {text}, the worst size", values, bound,
                   at_most=False)
-    if len(ratios) > 1:
+    if len(ratios) > 1 and size:
         result.note(f"Worst size of {text}: {size} B.")
 
 
@@ -167,7 +170,7 @@ def targets(result, found):
         best = {}
         for size, series in found.series.items():
             better = max((f"ingest send{pool}", f"ingest send-zc-fixed{pool}"),
-                         key=lambda row, series=series: series.middle(row, "rate"))
+                         key=lambda row, series=series: series.middle(row, "rate") or 0)
             best[size] = series.ratios(f"ingest auto{pool}", better, "rate")
         target(result, found, f"ingest auto : the better of its methods{pool}", best, 0.97)
 
