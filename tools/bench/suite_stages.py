@@ -21,6 +21,9 @@ PARSERS = ("raw", "fixed", "length", "described", "wire", "chunked", "lines")
 BUFFERS = (4 * KIB, 64 * KIB)
 RECORDS = (64, KIB)
 FILE_BLOCK = {"buffered": "64K", "direct": "1M"}
+# Runs of each part in a round.
+PARTS = {"memory": 2 * (len(DIGESTS) * len(BUFFERS) + len(PARSERS) * len(RECORDS)),
+         "file": 2 * len(FILE_BLOCK), "forward": 3}
 
 
 def add_arguments(group):
@@ -31,6 +34,8 @@ def add_arguments(group):
     group.add_argument("--file-mib", type=int, default=1024, metavar="MIB",
                        help="written by the file sink and by dd (1024)")
     group.add_argument("--folder", help="where they write (.build/bench-files)")
+    group.add_argument("--part", action="append", choices=tuple(PARTS),
+                       help="only this part of the suite; may be repeated")
 
 
 def prepare(programs):
@@ -38,10 +43,14 @@ def prepare(programs):
     extras.c_program(programs, "relay")
 
 
+def parts(context):
+    """Of PARTS, those that are asked for and can be had."""
+    asked = context.options.part or list(PARTS)
+    return [part for part in PARTS if part in asked and (part == "memory" or context.places)]
+
+
 def steps(context):
-    walks = len(DIGESTS) * len(BUFFERS) + len(PARSERS) * len(RECORDS)
-    over = 3 if context.places else 0
-    return context.options.rounds * (2 * walks + 2 * len(FILE_BLOCK) + over)
+    return context.options.rounds * sum(PARTS[part] for part in parts(context))
 
 
 # Digests and parsers, over memory.
@@ -149,6 +158,7 @@ def sink_run(context, method, size):
     place, port, programs = context.places["lo"], context.port(), context.programs
     block = FILE_BLOCK[method]
     target = os.path.join(folder(context), "sink")
+    os.makedirs(target, exist_ok=True)
     sink = f"file:{target},sync=close"
     if method == "direct":
         sink += f",direct=yes,block={block}"
@@ -160,10 +170,9 @@ def sink_run(context, method, size):
     try:
         run = measure.once((receiver, place.rx), (sender, place.tx), port,
                            context.options.limit + 120)
-        written = os.path.getsize(target)
+        written = sum(entry.stat().st_size for entry in os.scandir(target))
     finally:
-        if os.path.exists(target):
-            os.unlink(target)
+        shutil.rmtree(target)
     if written != size:
         raise measure.Failed(f"{sink}: {written} bytes were written, {size} sent")
     run["figures"] = {"rate": size / run["wall"] / 1e9, "cpu": run["rx_cpu"] / (size / 1e9)}
@@ -278,9 +287,10 @@ def forwarding(context):
 
 
 def run(context):
-    yield over_memory(context)
-    if "lo" in context.places:
-        yield files(context)
-        yield forwarding(context)
+    measures = {"memory": over_memory, "file": files, "forward": forwarding}
+    try:
+        for part in parts(context):
+            yield measures[part](context)
+    finally:
         shutil.rmtree(os.path.join(context.programs.root, ".build/bench-files"),
                       ignore_errors=True)
