@@ -29,7 +29,7 @@ def product(programs, name, program):
     return path
 
 
-def c_program(programs, name, *flags):
+def c_program(programs, name, *flags, suffix=""):
     """Compiles tools/bench/NAME.c into the folder of the benchmark's programs."""
     compiler = os.environ.get("CC") or shutil.which("clang") or shutil.which("gcc")
     if not compiler:
@@ -37,7 +37,8 @@ def c_program(programs, name, *flags):
     os.makedirs(programs.bench, exist_ok=True)
     include = os.path.join(programs.root, "Sources/CIngestStage/include")
     command = [compiler, "-O2", "-g", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE",
-               "-I", include, "-o", programs.at(name), os.path.join(HERE, name + ".c"), *flags]
+               "-I", include, "-o", programs.at(name + suffix), os.path.join(HERE, name + ".c"),
+               *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise measure.Failed(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
