@@ -124,7 +124,7 @@ def system_calls(command, port, tells):
 def run(context):
     result = Result(
         NAME, "Start-up",
-        "From exec, with all files in the page cache, until someone can connect; and, for receivers "
+        "From exec, with all files in the page cache, until someone can connect; and, for those "
         "that pass bytes on, until a byte that was sent then is in a pipe behind the sink.")
     rows = receivers(context.programs)
     series = context.rounds("start", rows, lambda row: start_run(context, row),
