@@ -4,6 +4,8 @@ import argparse
 import json
 import os
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -36,6 +38,8 @@ def common_options(parser):
                         help="seconds to wait for a quiet machine before each run (20)")
     parser.add_argument("--rps", metavar="CPU",
                         help="receive work on this CPU, as a network card would have it")
+    parser.add_argument("--quick", action="store_true",
+                        help="one short run of each, clean or not: to see that everything runs")
     parser.add_argument("--out", metavar="PATH",
                         help="a folder, or a file NAME.json, for the result and the report")
     parser.add_argument("--compare", metavar="JSON", help="set it beside this earlier result")
@@ -65,6 +69,9 @@ def arguments(suites, words=None):
     if options.rounds < 1 or options.tries < 1:
         parser.error("at least one round and one try")
     options.suites = options.suites or list(suites)
+    if options.quick:
+        options.rounds, options.tries, options.patience = 1, 1, 0
+        options.seconds, options.warm_up = 0.2, 0.1
     options.limit = options.seconds + options.warm_up + 15
     return options
 
@@ -82,12 +89,12 @@ def build(chosen, programs):
             module.prepare(programs)
 
 
-def check_programs(chosen, programs):
+def check_programs(chosen, programs, kinds):
     """What would fail every run is said before the first one."""
     wanted = {product for module in chosen for product in getattr(module, "BUILDS", PRODUCTS)}
     paths = {"ingest": programs.ingest, "ingest-send": programs.ingest_send}
     lacking = [name for name in sorted(wanted) if not os.path.exists(paths.get(name, HERE))]
-    if not os.path.exists(programs.at("tx-plain")):
+    if kinds and not os.path.exists(programs.at("tx-plain")):
         lacking.append("tools/bench/build's programs")
     if lacking:
         sys.exit(f"bench: {', '.join(lacking)}: not built; run this without --no-build")
@@ -95,12 +102,17 @@ def check_programs(chosen, programs):
 
 def enter_laboratory(kinds, options):
     """Starts this program again inside of tools/lab, which always removes the networks."""
+    if not shutil.which("ip"):
+        sys.exit("bench: these suites need network namespaces, and there is no ip command here; "
+                 "run tools/install --bench")
     if os.geteuid() != 0:
         sys.exit("bench: these suites need network namespaces, so root: run it by sudo -E")
     command = [os.path.join(ROOT, "tools/lab"), "--congestion", "reno"]
     if options.rps is not None:
         command += ["--rps", options.rps]
     command += [*kinds, "--", sys.executable, os.path.join(HERE, "run"), *sys.argv[1:]]
+    # An interrupt from the terminal reaches the program inside, too: it writes what it has.
+    signal.signal(signal.SIGINT, lambda *_: None)
     sys.exit(subprocess.run(command, env=os.environ | {INSIDE: "1"}, check=False).returncode)
 
 
@@ -121,6 +133,8 @@ def measure_all(chosen, options, programs, done, comparison):
     for module, given in zip(chosen, contexts):
         try:
             for result in pieces(module.run(given)):
+                result.errors += given.failures
+                given.failures.clear()
                 part = result.document()
                 progress.close()
                 print("\n" + text.result_text(part, comparison), flush=True)
@@ -179,7 +193,7 @@ def run_suites(chosen, options, programs, comparison):
         "options": vars(options), "notes": list(dict.fromkeys(notes)),
         "suites": {module.NAME: module.ABOUT for module in chosen}, "results": [],
     }
-    paths = destinations(options.out)
+    paths, interrupted = destinations(options.out), False
 
     def done(part):
         document["results"].append(part)
@@ -188,11 +202,19 @@ def run_suites(chosen, options, programs, comparison):
     try:
         measure_all(chosen, options, programs, done, comparison)
     except KeyboardInterrupt:
+        interrupted = True
         document["notes"].append("Interrupted: what follows is what was measured until then.")
     write(document, comparison, paths)
     if "html" in paths:
         print(f"bench: report: {paths['html']}", file=sys.stderr)
-    return verdict(document, options, comparison)
+    status = verdict(document, options, comparison)
+    return 130 if interrupted else status
+
+
+def beside(path):
+    """Where the report of a result goes if nobody says: to its own folder, under its own name."""
+    standard = os.path.basename(path) == "result.json"
+    return os.path.dirname(os.path.abspath(path)) if standard else path
 
 
 def earlier(path):
@@ -208,7 +230,7 @@ def main():
     comparison = compare.Comparison(earlier(options.compare)) if options.compare else None
     if options.report:
         document = earlier(options.report)
-        paths = destinations(options.out or options.report)
+        paths = destinations(options.out or beside(options.report))
         write(document, comparison, paths, ("md", "html"))
         print(f"bench: report: {paths['html']}", file=sys.stderr)
         sys.exit(verdict(document, options, comparison))
@@ -217,8 +239,8 @@ def main():
     if INSIDE not in os.environ:
         if not options.no_build:
             build(chosen, programs)
-        check_programs(chosen, programs)
         kinds = sorted({kind for module in chosen for kind in registry.networks(module, options)})
+        check_programs(chosen, programs, kinds)
         if kinds:
             enter_laboratory(kinds, options)
     sys.exit(run_suites(chosen, options, context.Programs(ROOT), comparison))

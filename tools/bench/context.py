@@ -88,27 +88,36 @@ class Context:
     def __init__(self, options, programs, progress, places):
         self.options, self.programs, self.progress = options, programs, progress
         self.places = places
+        self.failures = []  # rows that failed since the last result: they become its errors
 
     def port(self):
         return next(PORTS)
+
+    def one(self, start, row, accept):
+        options = self.options
+        return measure.measured(
+            lambda: start(row), options.noise, options.tries, options.patience,
+            self.progress.show, accept or (lambda run: True))
 
     def rounds(self, title, rows, start, accept=None, rounds=None):
         """Runs all rows back to back, in every round the other way about. Returns a Series.
 
         `rows` is name -> anything; start(rows[name]) makes one run, a dict with "figures" (name ->
-        number). A run that others disturbed, or that accept(name)(run) refuses, is repeated.
+        number). A run that others disturbed, or that accept(name)(run) refuses, is repeated. A
+        row that fails stays empty; the others go on.
         """
         found = series.Series(title, rows)
-        names = list(rows)
-        options = self.options
-        for number in range(rounds or options.rounds):
+        names, broken = list(rows), set()
+        for number in range(rounds or self.options.rounds):
             for row in names if number % 2 == 0 else reversed(names):
                 self.progress.begin(f"{title}: {row}")
-                run = measure.measured(
-                    lambda row=row: start(rows[row]), options.noise, options.tries,
-                    options.patience, self.progress.show,
-                    accept(row) if accept else lambda run: True)
-                found.runs[row].append(run)
+                try:
+                    if row not in broken:
+                        found.runs[row].append(self.one(start, rows[row], accept and accept(row)))
+                except measure.Failed as failure:
+                    broken.add(row)
+                    found.runs[row].clear()
+                    self.failures.append(f"{title}: {row}: {failure}")
                 self.progress.end()
         if accept:
             # What is refused was not all known yet when the first ones were accepted.

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import tempfile
 import time
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TICK = os.sysconf("SC_CLK_TCK")
 CPUS = os.cpu_count()
 
@@ -83,6 +85,11 @@ class Program:
     def pid(self):
         return self.process.pid
 
+    @property
+    def line(self):
+        """The command line, with paths as seen from the repository."""
+        return shlex.join(self.shown).replace(ROOT + "/", "")
+
     def text(self, file):
         file.seek(0)
         return file.read().decode("utf-8", "replace")
@@ -110,7 +117,7 @@ class Program:
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 break
             time.sleep(0.005)
-        raise Failed(f"{' '.join(self.shown)}: does not listen on {port}\n{self.text(self.err)}")
+        raise Failed(f"{self.line}: does not listen on {port}\n{self.text(self.err)}")
 
     def finish(self, seconds):
         """Waits for the end. Returns CPU seconds, of the program and all it started."""
@@ -121,11 +128,11 @@ class Program:
             if pid == 0:
                 time.sleep(0.002)
         if pid == 0:
-            raise Failed(f"{' '.join(self.shown)}: still running after {seconds} s")
+            raise Failed(f"{self.line}: still running after {seconds} s")
         self.process.returncode = os.waitstatus_to_exitcode(status)
         if self.process.returncode != 0:
             raise Failed(
-                f"{' '.join(self.shown)}: exit {self.process.returncode}\n{self.text(self.err)}"
+                f"{self.line}: exit {self.process.returncode}\n{self.text(self.err)}"
             )
         return usage.ru_utime + usage.ru_stime
 
@@ -144,7 +151,7 @@ class Program:
         try:
             return json.loads(text)
         except ValueError as error:
-            raise Failed(f"{' '.join(self.shown)}: no JSON on stdout: {error}\n{text[:400]}")
+            raise Failed(f"{self.line}: no JSON on stdout: {error}\n{text[:400]}")
 
 
 def once(receiver, sender, port, seconds, kind="tcp"):
@@ -185,7 +192,7 @@ def once(receiver, sender, port, seconds, kind="tcp"):
             "tx": tx.json() if tx.text(tx.out).strip() else {},
             "tx_text": tx.text(tx.err),
             "rx": rx.json() if rx and rx.text(rx.out).strip() else {},
-            "commands": [" ".join(p.shown) for p in (rx, tx) if p],
+            "commands": [p.line for p in (rx, tx) if p],
         }
     finally:
         for program in (tx, rx):

@@ -100,28 +100,28 @@ def kind_of(target):
 
 
 def targets(document, comparison):
-    """The table on top, misses first within it being no help: the order is that of the suites."""
+    """The table on top, in the order of the suites, with a link to where each was measured."""
     lines, counts = [], {"pass": 0, "miss": 0, "none": 0}
     for part in document["results"]:
         for target in part["targets"]:
             counts[kind_of(target)] += 1
-            row = tag("td", f'<a href="#{anchor(part)}">{escape(target["target"])}</a>', "wrap")
+            row = tag("td", verdict(target), "verdict " + kind_of(target))
+            row += tag("td", f'<a href="#{anchor(part)}">{escape(target["target"])}</a>',
+                       "left wrap")
             row += tag("td", escape(bound_text(target))) + tag("td", escape(reached(target)))
             if comparison:
                 change = comparison.of_target(part, target)
                 row += tag("td", change_mark(change) or "\u2013")
-            row += tag("td", verdict(target), "verdict " + kind_of(target))
             lines.append(tag("tr", row))
     if not lines:
         return ""
     words = {"pass": "passed", "miss": "missed", "none": "without a run"}
     told = "".join(tag("span", f"{count} {words[kind]}", kind)
                    for kind, count in counts.items() if count)
-    heads = ["to reach", "bound", "median (least to greatest)"]
-    heads += ["earlier"] if comparison else []
-    head = tag("tr", "".join(tag("th", word) for word in heads + [""]))
+    head = tag("th", "") + tag("th", "to reach", "left") + tag("th", "bound")
+    head += tag("th", "median (least to greatest)") + (tag("th", "earlier") if comparison else "")
     return (tag("h2", "Targets") + tag("div", told, "counts")
-            + tag("div", tag("table", head + "".join(lines)), "scroll"))
+            + tag("div", tag("table", tag("tr", head) + "".join(lines)), "scroll"))
 
 
 def facts(document):
@@ -137,8 +137,8 @@ def facts(document):
         ("tool chain", "; ".join(filter(None, [machine["swift"], machine["compiler"]]))),
         ("peers", "; ".join(filter(None, [
             machine["liburing"] and f"liburing {machine['liburing']}", machine["iperf3"]]))),
-        ("rounds", f"{options['rounds']} of {options['seconds']:g} s, at most "
-                   f"{options['tries']} tries each"),
+        ("rounds", f"{options['rounds']} of {options['seconds']:g} s; a disturbed run was "
+                   f"made again, up to {options['tries']} tries"),
         ("command", document["command"]),
     ]
     return "<dl>" + "".join(

@@ -55,7 +55,8 @@ def describe(result, series, base, more=()):
     """Adds the table and the plot of a series; `more` is (column, row -> cell)."""
     columns = [Column("receiver"), Column("rate", "Gbit/s", "higher"),
                Column("machine CPU", "s/GB", "lower"), Column("receiver CPU", "s/GB", "lower"),
-               Column("sender CPU", "s/GB", "lower"), Column("machine CPU, ratio to " + base),
+               Column("sender CPU", "s/GB", "lower"),
+               Column("machine CPU, ratio to " + base, "", "lower"),
                *(column for column, _ in more), Column("clean runs")]
     rows = []
     for row in series.runs:
@@ -73,5 +74,5 @@ def describe(result, series, base, more=()):
         result.command(f"# {row}")
         for line in lines:
             result.command(line)
-    result.raw = series.runs
+    result.raw = series.document()
 

@@ -100,11 +100,16 @@ class Result:
                            "rows": [row for row in rows if row["spread"]]})
 
     def lines(self, title, x, x_unit, unit, series, better="", logarithmic=False):
-        """A curve per name over numbers; `series` is name -> x -> values. Logarithmic in x."""
+        """A curve per name over numbers; `series` is name -> x -> values. Logarithmic in x.
+
+        The colour follows from the place in `series`; a curve without points is left out but keeps
+        its colour free, so that plots of the same names can look alike.
+        """
         curves = []
-        for name, points in series.items():
+        for index, (name, points) in enumerate(series.items()):
             known = [{"x": at, "spread": spread(found)} for at, found in sorted(points.items())]
-            curves.append({"name": name, "points": [point for point in known if point["spread"]]})
+            curves.append({"name": name, "colour": index,
+                           "points": [point for point in known if point["spread"]]})
         self.plots.append({"kind": "lines", "title": title, "x": x, "xUnit": x_unit, "unit": unit,
                            "better": better, "logarithmic": logarithmic,
                            "series": [curve for curve in curves if curve["points"]]})

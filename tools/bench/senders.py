@@ -12,7 +12,7 @@ BATCH = {"udp": 32, "tcp": 1}
 # One record per send, its payload made once: a send writes 32 bytes into a buffer, which then has
 # its turn again 1024 sends later (the most that ingest-send groups): by then 1 to 8 MiB were sent,
 # and a core's own caches have forgotten it.
-COLD = ("--source", "wire", "--checksum", "none", "--pool", "256M", "--generation", "1024")
+COLD = ("--source", "wire", "--checksum", "none", "--pool", "16M", "--generation", "1024")
 HOT = ("--source", "pattern")
 
 

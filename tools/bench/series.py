@@ -4,7 +4,7 @@ import statistics
 
 
 class Series:
-    """Row -> one run per round."""
+    """Row -> one run per round; none at all for a row that failed."""
 
     def __init__(self, title, rows):
         self.title = title
@@ -16,7 +16,9 @@ class Series:
         return [run["figures"][figure] for run in good or self.runs[row]]
 
     def middle(self, row, figure):
-        return statistics.median(self.values(row, figure))
+        """None for a row that failed."""
+        values = self.values(row, figure)
+        return statistics.median(values) if values else None
 
     def ratios(self, row, base, figure):
         """Of the rounds in which both runs were good; of all rounds where none were."""
@@ -36,6 +38,13 @@ class Series:
         """How many of the runs were good, as a text."""
         runs = self.runs[row]
         return f"{sum(run['accepted'] for run in runs)}/{len(runs)}"
+
+    def document(self):
+        """The runs as they are kept: figures and what disturbed them, not what programs printed."""
+        kept = ("figures", "accepted", "clean", "repeats", "wall", "machine", "busy", "others",
+                "stolen", "forks", "rx_cpu", "tx_cpu")
+        return {row: [{word: run[word] for word in kept if word in run} for run in runs]
+                for row, runs in self.runs.items()}
 
     def commands(self):
         """Row -> the command lines of its first run."""

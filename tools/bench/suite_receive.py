@@ -118,6 +118,8 @@ def over(context, place, lowest):
         result.note(NO_IPERF3)
     result.note("The no-copy floor throws the bytes away in the kernel: no receiver that has them "
                 "can be cheaper, on a device that does not place them by itself.")
+    result.note("With a network card that does (zero-copy receive of Linux 6.15), 188 Gbit/s on "
+                "one core are published: 0.043 s/GB of that core, softirq included.")
     return result
 
 

@@ -159,15 +159,19 @@ def lines(plot):
         parts.append(element("line", x1=axes.x(value), x2=axes.x(value), y1=axes.bottom,
                              y2=axes.bottom + 4, class_="axis"))
         parts.append(label(axes.x(value), axes.bottom + 17, short(value), "small", "middle"))
-    for index, curve in enumerate(plot["series"]):
-        parts.append(curve_of(curve, axes, index % PALETTE))
+    parts += [curve_of(curve, axes) for curve in plot["series"]]
     under = plot["x"] + (f" [{plot['xUnit']}]" if plot["xUnit"] else "")
     parts.append(label((axes.left + axes.right) / 2, axes.height - 6, under, "small", "middle"))
     return drawing(axes.width, axes.height, parts, plot["title"])
 
 
-def curve_of(curve, axes, colour):
-    kind = f"c{colour}" + ("" if ours(curve["name"]) else " peer")
+def look(curve):
+    """The classes of a curve: its colour, and dashes if it is not ours."""
+    return f"c{curve['colour'] % PALETTE}" + ("" if ours(curve["name"]) else " peer")
+
+
+def curve_of(curve, axes):
+    kind = look(curve)
     places = [(axes.x(point["x"]), axes.y(point["spread"]["median"]))
               for point in curve["points"]]
     path = "M" + " L".join(f"{x:.1f},{y:.1f}" for x, y in places)
@@ -185,9 +189,8 @@ def curve_of(curve, axes, colour):
 def legend(plot):
     """Names of a line plot's curves, as HTML: it wraps where a drawing cannot."""
     parts = []
-    for index, curve in enumerate(plot["series"]):
-        kind = f"c{index % PALETTE}" + ("" if ours(curve["name"]) else " peer")
-        stroke = element("line", x1=0, x2=22, y1=5, y2=5, class_=f"curve {kind}")
+    for curve in plot["series"]:
+        stroke = element("line", x1=0, x2=22, y1=5, y2=5, class_=f"curve {look(curve)}")
         swatch = element("svg", stroke, width=22, height=10, viewBox="0 0 22 10", class_="swatch",
                          aria_hidden="true")
         parts.append(element("span", swatch + escape(curve["name"])))
