@@ -143,8 +143,8 @@ def areas(context, result):
     result.target("machine CPU per GB: area of 4G : 16M",
                   series.ratios("4G", "16M", "machine"), 1.3, gate=False)
     result.note("One connection, buffers of 256 KiB. A copying engine takes the buffer that was "
-                "given back last where it can, so that little of a large area is touched; a card goes "
-                "round through all of it.")
+                "given back last where it can, so that little of a large area is touched; a card "
+                "goes round through all of it.")
 
 
 def records(context, result):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -106,9 +107,10 @@ def start_run(context, row):
     listening, first = start_once(command(port), port, tells)
     after = measure.machine()
     stolen = sum(after["stolen"][cpu] - before["stolen"][cpu] for cpu in after["stolen"])
+    line = shlex.join(command(port)).replace(measure.ROOT + "/", "")
     return {"figures": {"listening": listening * 1e3, "first": first and first * 1e3},
             "others": measure.others() - foreign, "stolen": stolen,
-            "wall": after["at"] - before["at"], "commands": [" ".join(command(port))]}
+            "wall": after["at"] - before["at"], "commands": [line]}
 
 
 def system_calls(command, port, tells):
@@ -141,7 +143,7 @@ def run(context):
         first = spread(series.values(row, "first"))
         table.append([row, spread(series.values(row, "listening")), first, calls.get(row),
                       series.clean(row)])
-        for command in series.commands()[row]:
+        for command in series.commands().get(row, []):
             result.command(command)
     result.table(f"{context.options.starts} starts", [
         Column("receiver"), Column("to listening", "ms", "lower"),
