@@ -1,0 +1,111 @@
+"""Instructions of the whole path of zero-copy receive, counted in an emulated guest."""
+
+import json
+import os
+import subprocess
+import tempfile
+
+import measure
+from result import Column, Result
+
+NAME = "guest"
+ABOUT = "instructions per byte and completion of zcrx, nodev, copy and recv() in the guest"
+BUILDS = ("ingest", "ingest-send")
+ORDER = 110
+
+COUNTS = "tools/guest/counts"
+ROWS = {"zcrx 4K": "zcrx, 4 KiB buffers", "zcrx 16K": "zcrx, 16 KiB buffers",
+        "zcrx 64K": "zcrx, 64 KiB buffers", "by default": "zcrx, 4 KiB, filter and recorder on",
+        "nodev": "nodev", "copy": "copy (io_uring)", "recv()": "recv() loop, 64 KiB"}
+
+
+def add_arguments(group):
+    group.add_argument("--guest-mib", type=int, default=128, metavar="MIB",
+                       help="bytes of a transfer in the guest (128)")
+    group.add_argument("--counts", metavar="FILE",
+                       help="do not count: take what tools/guest/counts --json wrote")
+
+
+def missing(programs):
+    from shutil import which
+    if not which("qemu-system-x86_64"):
+        yield ("qemu-system-x86_64 is not installed (tools/install --guest): no counts in the "
+               "guest")
+
+
+def steps(context):
+    return 1
+
+
+def counted(context):
+    """What tools/guest/counts found, and its command."""
+    if context.options.counts:
+        with open(context.options.counts, encoding="utf-8") as file:
+            return json.load(file), f"{COUNTS} --json {context.options.counts}"
+    for sentence in missing(context.programs):
+        raise measure.Failed(sentence)
+    root = context.programs.root
+    # The guest shares the project's folder and nothing outside it.
+    os.makedirs(context.programs.bench, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=context.programs.bench) as folder:
+        found = os.path.join(folder, "counts.json")
+        command = [os.path.join(root, COUNTS), "--bytes", str(context.options.guest_mib << 20),
+                   "--plain", context.programs.at("rx-plain"), "--json", found]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+        if not os.path.exists(found):
+            raise measure.Failed(f"{' '.join(command)}: exit {done.returncode}\n"
+                                 f"{(done.stdout + done.stderr)[-1000:]}")
+        with open(found, encoding="utf-8") as file:
+            return json.load(file), " ".join(command)
+
+
+def targets(result, rows, budget):
+    def byte(row):
+        return rows[row]["perByte"]
+
+    each = rows["zcrx 4K"]["perCompletion"]
+    if "recv()" in rows:
+        result.target("whole guest, instructions per byte: zcrx with 4 KiB buffers : recv() loop",
+                      [byte("zcrx 4K") / byte("recv()")], 0.55)
+    result.target("whole guest, instructions per byte: zcrx with 16 KiB buffers : 4 KiB",
+                  [byte("zcrx 16K") / byte("zcrx 4K")], 1.0)
+    result.target("whole guest, instructions per byte: zcrx with 64 KiB buffers : 16 KiB",
+                  [byte("zcrx 64K") / byte("zcrx 16K")], 1.0)
+    result.target("receiving process, instructions per completion, zcrx with 4 KiB buffers",
+                  [each], 600, unit="instructions")
+    result.target("the same, against the committed budget", [each / budget], 1.0)
+
+
+def run(context):
+    context.progress.begin("guest: counting")
+    told, command = counted(context)
+    context.progress.end()
+    rows = told["rows"]
+    if lacking := {"zcrx 4K", "zcrx 16K", "zcrx 64K"} - set(rows):
+        raise measure.Failed(f"tools/guest/counts has no row {', '.join(sorted(lacking))}")
+    result = Result(
+        NAME, "Instructions in the guest",
+        f"Linux {told['kernel']}, emulated, one CPU, one virtual nanosecond per instruction: CPU "
+        f"time is a count. {told['bytes'] >> 20} MiB from port to port of the virtual network "
+        "card, raw to null. The whole guest is sender, wire, card and receiver.")
+    table = []
+    for row, name in ROWS.items():
+        if row in rows:
+            figures = rows[row]
+            table.append([name, round(figures["perByte"], 3), round(figures["perCompletion"]),
+                          round(figures["completions"])])
+    result.table("Instructions", [
+        Column("receiver"), Column("whole guest per byte", "", "lower"),
+        Column("receiving process per completion", "", "lower"),
+        Column("completions of a transfer")], table)
+    result.lines("Whole guest, instructions per byte, over the buffers' length", "buffer", "B",
+                 "", {"zcrx": {int(size) << 10: [rows[f"zcrx {size}K"]["perByte"]]
+                               for size in (4, 16, 64)}}, "lower", logarithmic=True)
+    targets(result, rows, told["budget"])
+    result.note("Completions of copy and calls of recv() are few and large: per completion, they "
+                "are not comparable. The zcrx rows run without flight recorder and system call "
+                "filter, one row with both.")
+    result.note("Instructions, not time: they know nothing of cache misses, which a copy causes "
+                "and zero-copy receive avoids, so that the real difference is larger.")
+    result.command(command)
+    return result

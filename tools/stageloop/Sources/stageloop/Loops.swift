@@ -1,0 +1,1 @@
+../../../hotloop/Sources/hotloop/Loops.swift
