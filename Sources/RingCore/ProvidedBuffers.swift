@@ -192,12 +192,17 @@ extension ProvidedBuffers.View {
   /// Gives one claim on the buffer at `offset` up.
   @inlinable @inline(__always)
   public mutating func release(_ offset: UInt64) {
-    let buffer = layout.buffer(at: offset)
-    invariant(buffer < layout.bufferCount, "an offset of the area")
+    invariant(layout.buffer(at: offset) < layout.bufferCount, "an offset of the area")
+    release(claimed: offset)
+  }
+
+  /// The same for what ``claim(_:)`` gave in this batch, which need not be looked at again.
+  @inlinable @inline(__always)
+  public mutating func release(claimed offset: UInt64) {
     #if DEBUG
       unsafe ledger.pointee.returned(offset)
     #endif
-    drop(buffer)
+    drop(layout.buffer(at: offset))
   }
 
   @inlinable @inline(__always)
@@ -226,6 +231,7 @@ extension ProvidedBuffers.View {
   @inlinable @inline(__always)
   public mutating func publish() {
     if freeTop == 0 || inRing >= postLimit { return }
+    let end = freeTop &- min(freeTop, postLimit &- inRing)
     repeat {
       freeTop &-= 1
       let buffer = unsafe free[Int(freeTop)]
@@ -243,7 +249,7 @@ extension ProvidedBuffers.View {
       #endif
       tail &+= 1
       inRing &+= 1
-    } while freeTop != 0 && inRing < postLimit
+    } while freeTop != end
     let word = unsafe UnsafeMutableRawPointer(ring).advanced(by: 14)
       .assumingMemoryBound(to: UInt16.self)
     unsafe ik_store_release_u16(word, UInt16(truncatingIfNeeded: tail))

@@ -23,13 +23,11 @@ public struct RefillQueue: ~Copyable {
   @frozen @safe
   public struct View: BitwiseCopyable {
     @usableFromInline var ring: RefillRing
-    /// Entries that may be pushed in this batch.
-    @usableFromInline var room: UInt32 = 0
+    /// Where the ring is full, as far as this batch knows.
+    @usableFromInline var limit: UInt32 = 0
     @usableFromInline let list: UnsafeMutablePointer<UInt64>
     @usableFromInline var listed: UInt32 = 0
     @usableFromInline let capacity: UInt32
-    /// Claims that came back since the start.
-    public var returned: UInt64 = 0
     public let layout: AreaLayout
     @usableFromInline let byteCount: UInt64
     #if DEBUG
@@ -95,7 +93,7 @@ public struct RefillQueue: ~Copyable {
 
   /// Starts a batch: looks once how much room there is.
   public mutating func beginBatch() -> View {
-    view.room = lock == nil ? view.ring.room() : 0
+    view.limit = view.ring.position &+ (lock == nil ? view.ring.room() : 0)
     return view
   }
 
@@ -134,6 +132,10 @@ public struct RefillQueue: ~Copyable {
 }
 
 extension RefillQueue.View {
+  /// Claims that came back, modulo 2^32: a difference of two is how many did meanwhile. On a ring
+  /// under a ``RefillLock`` those of its other producers are among them.
+  @inlinable public var returned: UInt32 { ring.position &+ listed }
+
   /// Notes one completion's claim. The kernel's word is checked here: what a lease names lies in
   /// the area.
   @inlinable @inline(__always)
@@ -154,9 +156,7 @@ extension RefillQueue.View {
     #if DEBUG
       unsafe ledger.pointee.returned(offset)
     #endif
-    returned &+= 1
-    if room != 0 {
-      room &-= 1
+    if ring.position != limit {
       ring.push(offset: offset)
     } else {
       invariant(listed < capacity, "more claims came back than were out")

@@ -13,7 +13,8 @@ public struct RefillRing {
   @usableFromInline let mask: UInt32
   @usableFromInline var position: UInt32
 
-  /// `entries` holds `capacity` (a power of two) refill entries.
+  /// `entries` holds `capacity` (a power of two) refill entries. Whatever is not their offset is
+  /// zero, and stays so.
   @inlinable @unsafe
   public init(
     unsafeHead head: UnsafePointer<UInt32>, tail: UnsafeMutablePointer<UInt32>,
@@ -41,8 +42,6 @@ public struct RefillRing {
     // The mask keeps the index inside the entries.
     let entry = unsafe entries + Int(position & mask)
     unsafe entry.pointee.off = offset
-    unsafe entry.pointee.len = 0  // the kernel ignores it
-    unsafe entry.pointee.pad = 0
     position &+= 1
   }
 

@@ -23,7 +23,8 @@ public struct ChainCounts: Equatable, BitwiseCopyable, Sendable {
   @inlinable @inline(__always)
   mutating func add(_ piece: Piece) {
     bytes &+= UInt64(piece.count)
-    framingBytes &+= UInt64(piece.lead &+ piece.trail)
+    let framing = piece.lead &+ piece.trail
+    if framing != 0 { framingBytes &+= UInt64(framing) }
     if piece.last { records &+= 1 }
   }
 }

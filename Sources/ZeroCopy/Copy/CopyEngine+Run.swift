@@ -7,7 +7,8 @@ extension CopyEngine {
   /// name in the binary, where tools/gates/hotpath looks for it.
   @inlinable @inline(never)
   public mutating func runBatch<S: Stage & ~Copyable>(_ stage: inout S) {
-    let ready = core.ring.completions.available()
+    let completions = core.ring.completions
+    let ready = completions.available()
     core.recordBatch(ready, free: buffers.view.posted)
     // In locals, so that the loop need not reload them after each store through a pointer.
     var view = buffers.view
@@ -16,7 +17,7 @@ extension CopyEngine {
     #endif
     var index: UInt32 = 0
     while index != ready {
-      let entry = unsafe core.ring.completions.entry(index)
+      let entry = unsafe completions.entry(index)
       let tag = OperationTag(rawValue: unsafe entry.pointee.user_data)
       let result = unsafe entry.pointee.res
       let flags = unsafe entry.pointee.flags
@@ -49,7 +50,8 @@ extension CopyEngine {
     core.counters.completions &+= 1
     core.counters.bytes &+= UInt64(bytes)
     var excess: UInt32 = 0
-    if core.table[slot].flow == .open {
+    let flow = core.table[slot].flow
+    if flow.takesAll {
       core.table[slot].bytes &+= UInt64(bytes)
     } else {
       excess = core.excess(slot, bytes)
@@ -70,13 +72,13 @@ extension CopyEngine {
       let verdict = stage.take(
         Lease(offset: offset, length: length, connection: slot), in: &core.batch)
       if let released = verdict.take() {
-        view.release(released)
+        view.release(claimed: released)
       } else {
         core.hold(offset, length: length, connection: slot)
       }
     } while walk.remaining != 0
     if core.batch.refused { core.refuse(slot) }
-    if core.table[slot].state == .draining { core.drained(slot) }
+    if flow != .open && core.table[slot].state == .draining { core.drained(slot) }
   }
 
   /// Returns what stages gave back since the last batch.

@@ -52,10 +52,16 @@ public struct ConnectionTable: ~Copyable {
   public enum Flow: UInt8, Sendable {
     /// All of them go to the stage.
     case open
+    /// All of them, and the connection ends when what its socket holds is through.
+    case draining
     /// As many as the peer may still send.
     case metered
     /// None: the connection is to end.
     case shut
+
+    /// Whether the peer may send what it likes.
+    @inlinable @inline(__always)
+    var takesAll: Bool { rawValue <= Flow.draining.rawValue }
   }
 
   /// A first-in first-out queue of slots, threaded through the entries.

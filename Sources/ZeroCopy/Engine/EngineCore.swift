@@ -276,6 +276,7 @@ extension EngineCore {
       case .receiving, .paused:
         let unread = UInt64(max(ik_unread_bytes(table[slot].descriptor), 0))
         table[slot].state = .draining
+        if table[slot].flow == .open { table[slot].flow = .draining }
         table[slot].drainTarget = table[slot].bytes &+ unread
         // Ends a receive that waits for more.
         if unread == 0 { endDrained(slot) }

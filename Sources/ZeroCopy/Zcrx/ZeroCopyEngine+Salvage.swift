@@ -101,7 +101,7 @@ extension ZeroCopyEngine {
     core.counters.bytes &+= bytes
     core.counters.salvagedBytes &+= bytes
     core.counters.salvages &+= 1
-    guard core.table[slot].flow == .open else {
+    guard core.table[slot].flow.takesAll else {
       // Of metered bytes perhaps not all, or none.
       let excess = core.excess(slot, UInt32(result))
       let length = core.wantedPart(of: UInt32(result), behind: 0, excess: excess)

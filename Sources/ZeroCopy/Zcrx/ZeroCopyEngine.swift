@@ -24,7 +24,7 @@ public struct ZeroCopyEngine: ReceiveEngine, ~Copyable {
   @usableFromInline var waitsForReserve = false
   @usableFromInline var reserveEmptySince: UInt64 = 0
   /// Claims that came back when receives were last paused, and the wait until they are tried again.
-  private var returnedAtPause: UInt64 = 0
+  private var returnedAtPause: UInt32 = 0
   private var backOff = ZeroCopyEngine.shortestBackOff
   /// Refill entries that the kernel may leave unread before it is told to look.
   private let flushMark: UInt32
@@ -82,109 +82,6 @@ public struct ZeroCopyEngine: ReceiveEngine, ~Copyable {
   #endif
 }
 
-extension ZeroCopyEngine {
-  /// Handles every completion that is ready, in order. Not inlined, so that it stands under its own
-  /// name in the binary, where tools/gates/hotpath looks for it.
-  @inlinable @inline(never)
-  public mutating func runBatch<S: Stage & ~Copyable>(_ stage: inout S) {
-    // What is not taken stays in the queue; the kernel ends receives when that is full.
-    let ready = min(core.ring.completions.available(), refill.batchLimit)
-    core.recordBatch(ready, free: refill.unread)
-    var view = refill.beginBatch()
-    #if DEBUG
-      view.batch = core.counters.batches
-    #endif
-    var index: UInt32 = 0
-    while index != ready {
-      let entry = unsafe core.ring.completions.entry(index)
-      let tag = OperationTag(rawValue: unsafe entry.pointee.user_data)
-      let result = unsafe entry.pointee.res
-      let flags = unsafe entry.pointee.flags
-      index &+= 1
-      if tag.kindByte == OperationTag.Kind.receive.rawValue && result > 0 {
-        take(
-          slot: tag.index, offset: unsafe entry.pointee.zcrx_offset,
-          bytes: UInt32(bitPattern: result), &view, &stage)
-        if flags & UInt32(IK_CQE_F_MORE) == 0 { core.receiveEnded(tag.index) }
-      } else {
-        handle(tag, result: result, flags: flags, &stage)
-      }
-    }
-    core.ring.completions.advance(ready)
-    refill.view = view
-    finishBatch()
-  }
-
-  /// Turns one data completion into a lease, hands it to the stage, takes it back when it is done.
-  @inlinable @inline(__always)
-  mutating func take<S: Stage & ~Copyable>(
-    slot: UInt32, offset: UInt64, bytes: UInt32, _ view: inout RefillQueue.View, _ stage: inout S
-  ) {
-    core.counters.completions &+= 1
-    core.counters.bytes &+= UInt64(bytes)
-    let isPlaced = offset & bufferMask != 0 || bytes > longestCopy
-    core.counters.placedBytes &+= isPlaced ? UInt64(bytes) : 0
-    var length = bytes
-    if core.table[slot].flow == .open {
-      core.table[slot].bytes &+= UInt64(bytes)
-    } else {
-      length = core.wantedPart(of: bytes, behind: 0, excess: core.excess(slot, bytes))
-    }
-    guard length != 0 else {
-      let lease = view.claim(offset: offset, length: bytes, connection: slot)
-      if let released = lease.done().take() { view.release(released) }
-      return
-    }
-    let lease = view.claim(offset: offset, length: length, connection: slot)
-    core.counters.leases &+= 1
-    if let released = stage.take(lease, in: &core.batch).take() {
-      view.release(released)
-    } else {
-      core.hold(offset, length: length, connection: slot)
-    }
-    if core.batch.refused { core.refuse(slot) }
-    if core.table[slot].state == .draining { core.drained(slot) }
-  }
-
-  /// Everything that is not received data.
-  @inlinable @inline(never)
-  mutating func handle<S: Stage & ~Copyable>(
-    _ tag: OperationTag, result: Int32, flags: UInt32, _ stage: inout S
-  ) {
-    core.hasNews = true
-    switch OperationTag.Kind(rawValue: tag.kindByte) {
-    case .receive:
-      if flags & UInt32(IK_CQE_F_MORE) != 0 { return }
-      if result < 0 && salvage(tag.index, result: result, &stage) { return }
-      if let end = streamEnd(of: tag.index, result: result) { close(tag.index, end, &stage) }
-    case .event:
-      eventCompleted(result)
-    default:
-      handleOther(tag, result: result, flags: flags, &stage)
-    }
-  }
-
-  /// Gives back what stages held, and sees to it that the kernel reads what must be read.
-  @inlinable
-  public mutating func returnHeld() {
-    if core.batch.returnCount != 0 {
-      core.recordReturns()
-      var view = refill.beginBatch()
-      core.batch.takeReturns {
-        core.holds.release($0)
-        if $0 & AreaLayout.offsetMask < reserveStart {
-          view.release($0)
-        } else {
-          reserve.give($0)
-        }
-      }
-      refill.view = view
-      finishBatch()
-    }
-    flushIfDue()
-  }
-}
-
 // Once per batch, or once per ended receive.
 extension ZeroCopyEngine {
   /// Other rings may be bound to the same area and go on: nothing of it may stay in this one's
@@ -210,7 +107,7 @@ extension ZeroCopyEngine {
       return true
     }
     let back = refill.view.returned &- returnedAtPause
-    return back >= UInt64(max(1, layout.bufferCount / 4)) || core.batch.now >= core.resumeAt
+    return back >= max(1, layout.bufferCount / 4) || core.batch.now >= core.resumeAt
   }
 
   /// Has a receive wait until buffers came back, or a while.

@@ -67,7 +67,9 @@ func providedBatch<S: Stage & ~Copyable>(
     repeat {
       let (offset, length) = view.claim(&walk)
       let lease = Lease(offset: offset, length: length, connection: tag.index)
-      if let released = stage.take(lease, in: &batch).take() { view.release(released) }
+      if let released = stage.take(lease, in: &batch).take() {
+        view.release(claimed: released)
+      }
     } while walk.remaining != 0
   }
   completions.advance(ready)
