@@ -162,8 +162,8 @@ class Suites(unittest.TestCase):
 
 class Guest(unittest.TestCase):
     def result(self, rows):
-        found = {row: {"completions": 1, "perByte": byte, "perCompletion": each}
-                 for row, (byte, each) in rows.items()}
+        found = {row: {"completions": 1, "perByte": byte + 1, "perFurtherByte": byte,
+                       "perCompletion": each} for row, (byte, each) in rows.items()}
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump({"rows": found, "budget": 705, "bytes": 1 << 20, "kernel": "7.3"}, file)
             file.flush()

@@ -152,7 +152,7 @@ def run(context):
     result.dots("From exec to listening", "ms",
                 {row: series.values(row, "listening") for row in rows}, "lower")
     result.note("System calls are those of all threads and children, over a life with one "
-                "connection that brings one byte: they do not depend on the machine's load.")
+                "connection that brings one byte: they hardly depend on the machine's load.")
     for sentence in missing(context.programs):
         result.note(sentence)
     return result
