@@ -231,7 +231,6 @@ extension ProvidedBuffers.View {
   @inlinable @inline(__always)
   public mutating func publish() {
     if freeTop == 0 || inRing >= postLimit { return }
-    let end = freeTop &- min(freeTop, postLimit &- inRing)
     repeat {
       freeTop &-= 1
       let buffer = unsafe free[Int(freeTop)]
@@ -249,7 +248,7 @@ extension ProvidedBuffers.View {
       #endif
       tail &+= 1
       inRing &+= 1
-    } while freeTop != end
+    } while freeTop != 0 && inRing < postLimit
     let word = unsafe UnsafeMutableRawPointer(ring).advanced(by: 14)
       .assumingMemoryBound(to: UInt16.self)
     unsafe ik_store_release_u16(word, UInt16(truncatingIfNeeded: tail))
