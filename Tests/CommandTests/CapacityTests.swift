@@ -7,6 +7,13 @@ import Testing
     abs(value - wanted) <= abs(wanted) * 1e-4
   }
 
+  /// Without the price that completions have until it is measured.
+  private static var free: CapacityCosts {
+    var costs = CapacityCosts()
+    costs.completionNanoseconds = 0
+    return costs
+  }
+
   private static func wish(_ change: (inout CapacityWish) -> Void = { _ in }) -> CapacityWish {
     var wish = CapacityWish()
     wish.bitsPerSecond = 200e9
@@ -16,7 +23,7 @@ import Testing
 
   /// 25e9 bytes ÷ 4096 are 6.1 million, and a second has 1e9 ns for them.
   @Test func fourKiBAtTwoHundredGigabits() {
-    let plan = CapacityPlan(CapacityTests.wish(), CapacityCosts())
+    let plan = CapacityPlan(CapacityTests.wish(), CapacityTests.free)
     #expect(plan.completionsPerSecond == 6_103_515.625)
     #expect(CapacityTests.near(plan.nanosecondsPerCompletion, 163.84))
     #expect(plan.packetsPerSecond == nil)
@@ -39,7 +46,7 @@ import Testing
 
   /// 24.4 million KiB a second: 60 ns for each are 1.46 cores.
   @Test func coresFollowTheCosts() {
-    var costs = CapacityCosts()
+    var costs = CapacityTests.free
     costs.parts = [.init("parse", 2), .init("checksum", 60), .init("sink", 0.5)]
     costs.completionNanoseconds = 20
     costs.kernelNanosecondsPerKiB = 10
@@ -65,7 +72,7 @@ import Testing
 
   /// Packets cost by their number, so small ones cost more for the same bytes.
   @Test func packetsHaveTheirPrice() {
-    var costs = CapacityCosts()
+    var costs = CapacityTests.free
     costs.packetNanoseconds = 100
     let plan = CapacityPlan(CapacityTests.wish { $0.mtu = 1500 }, costs)
     // 25e9 × 1448 ÷ 1538 bytes in packets of 1448: 16.255 million.
@@ -75,8 +82,8 @@ import Testing
 
   /// 25e9 bytes/s × 1 ms × 1.25 are 7630 buffers, beside the 1024 that are posted.
   @Test func areaIsRateTimesHold() {
-    var costs = CapacityCosts()
-    costs.holdSeconds = 0.001
+    var costs = CapacityTests.free
+    costs.longestHoldSeconds = 0.001
     let plan = CapacityPlan(CapacityTests.wish(), costs)
     #expect(plan.areaBytes == (7630 + 1024) * 4096)
     #expect(plan.refillEntries == 8192)
@@ -89,15 +96,15 @@ import Testing
     #expect(four.areaBytes == (1908 + 1024) * 4096)
     #expect(four.refillEntries == 2048)
     // The kernel's limits.
-    costs.holdSeconds = 1
+    costs.longestHoldSeconds = 1
     let long = CapacityPlan(CapacityTests.wish(), costs)
     #expect(long.refillEntries == 32768 && long.completionEntries == 65536)
   }
 
   /// 16 MiB less 4 MiB that are posted, held for 10 ms: 1.26e9 bytes/s.
   @Test func tooSmallAnAreaIsTheLimiter() {
-    var costs = CapacityCosts()
-    costs.holdSeconds = 0.01
+    var costs = CapacityTests.free
+    costs.meanHoldSeconds = 0.01
     let plan = CapacityPlan(CapacityTests.wish { $0.areaBytes = 16 << 20 }, costs)
     #expect(plan.first?.limiter == .ring(.area))
     #expect(CapacityTests.near(plan.first?.bitsPerSecond ?? 0, 12_582_912 * 100 * 8))
@@ -105,7 +112,7 @@ import Testing
 
   /// Without a rate the plan is for what the costs allow.
   @Test func withoutARateTheLowestCeilingIsIt() {
-    var costs = CapacityCosts()
+    var costs = CapacityTests.free
     costs.kernelNanosecondsPerKiB = 100
     costs.copiedShare = 1
     costs.senderNanosecondsPerKiB = 50
@@ -120,7 +127,10 @@ import Testing
 
   @Test func nothingMeasuredPromisesNothing() {
     let plan = CapacityPlan(CapacityWish(), CapacityCosts())
-    #expect(plan.ceilings.isEmpty)
-    #expect(plan.bytesPerSecond == 0 && plan.threadsNeeded == 1)
+    // A completion has its price: 10 ns for each 4 KiB.
+    #expect(plan.first?.limiter == .application)
+    #expect(CapacityTests.near(plan.bytesPerSecond, 409.6e9))
+    let none = CapacityPlan(CapacityWish(), CapacityTests.free)
+    #expect(none.ceilings.isEmpty && none.bytesPerSecond == 0 && none.threadsNeeded == 1)
   }
 }

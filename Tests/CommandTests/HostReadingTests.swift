@@ -14,6 +14,7 @@ import Testing
       HostReading.thread(stat: HostReadingTests.stat, schedule: "4900000000 70000000 12\n"))
     #expect(name == "send-0 (x)")
     #expect(thread.userTicks == 150 && thread.systemTicks == 350 && thread.cpu == 1)
+    #expect(thread.isRunnable)
     #expect(thread.runningNanoseconds == 4_900_000_000)
     #expect(thread.waitingNanoseconds == 70_000_000)
   }
@@ -54,6 +55,31 @@ import Testing
     #expect(new.softSeconds(since: old) == 0.6)
     #expect(new.busiest("ingest-", since: old).thread.busy == 0)
     #expect(new.seconds("send-", since: old) == 1.0000001)
+  }
+
+  /// The kernel counts a wait once it is over; one that goes on is seen by standing still.
+  @Test func aWaitThatGoesOnCounts() {
+    func reading(_ nanoseconds: UInt64, running: UInt64, runnable: Bool) -> HostReading {
+      var reading = HostReading()
+      reading.nanoseconds = nanoseconds
+      reading.threads["send-0"] = HostReading.Thread(
+        runningNanoseconds: running, isRunnable: runnable)
+      return reading
+    }
+    let first = reading(0, running: 50, runnable: true)
+    var second = reading(100, running: 60, runnable: true)
+    second.carry(from: first)
+    #expect(second.threads["send-0"]?.pendingNanoseconds == 0)
+    var third = reading(200, running: 60, runnable: true)
+    third.carry(from: second)
+    var fourth = reading(300, running: 60, runnable: true)
+    fourth.carry(from: third)
+    #expect(fourth.threads["send-0"]?.pendingNanoseconds == 200)
+    let thread = fourth.busiest("send-", since: second).thread
+    #expect(thread.waiting == 1 && thread.running == 0)
+    var asleep = reading(400, running: 60, runnable: false)
+    asleep.carry(from: fourth)
+    #expect(asleep.threads["send-0"]?.pendingNanoseconds == 0)
   }
 
   @Test func thisProcessIsThere() {

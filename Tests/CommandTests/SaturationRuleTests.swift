@@ -58,6 +58,13 @@ import Testing
       $0.flow.window = 0.2
     }
     #expect(receiver.limiter == .application && receiver.confidence == .low)
+    let waitedFor = SaturationRuleTests.seen {
+      $0.sender.running = 0.85
+      $0.receiver.running = 0.7
+      $0.receiver.kernelShare = 0.95
+      $0.flow.window = 0.7
+    }
+    #expect(waitedFor.limiter == .copies)
     let sender = SaturationRuleTests.seen {
       $0.sender.running = 0.95
       $0.receiver.running = 0.85
@@ -132,7 +139,20 @@ import Testing
       $0.flow.window = 0.8
       $0.socketBuffer = 4096
     }
-    #expect(window.limiter == .ring(.window))
+    #expect(window.limiter == .ring(.window) && window.confidence == .high)
+    let emptied = SaturationRuleTests.seen {
+      $0.flow.busy = 1
+      $0.flow.window = 1
+      $0.ring.freeLow = 0
+    }
+    #expect(emptied.limiter == .ring(.area))
+    // An area that has buffers left is not to blame, whoever closes the window.
+    let other = SaturationRuleTests.seen {
+      $0.flow.busy = 1
+      $0.flow.window = 1
+      $0.ring.freeLow = 3
+    }
+    #expect(other.limiter == .unclear)
   }
 
   /// An area that is full because a sink holds it is the sink's doing.
@@ -159,6 +179,12 @@ import Testing
       $0.sinkWaits = 100
     }
     #expect(sink.limiter == .stage("sink"))
+    // Fewer batches than are sampled: nothing is known of the parts.
+    let asleep = SaturationRuleTests.seen {
+      $0.receiver.running = 0.03
+      $0.handling = 1
+    }
+    #expect(asleep.limiter == .stage("sink") && asleep.confidence == .high)
     let placed = SaturationRuleTests.seen {
       $0.handling = 0.1
       $0.parts = [.init("checksum", place: "checksum", share: 0.85)]

@@ -16,8 +16,12 @@ package struct CapacityCosts: Encodable, Equatable, Sendable {
 
   /// parse, checksum, stages, sink.
   package var parts: [Part] = []
-  /// The receiving thread outside the kernel and the parts: reaping, leases, refill.
-  package var completionNanoseconds = 0.0
+  /// The receiving thread outside the kernel and the parts: waking up, and for each completion
+  /// reaping, lease and refill entry. A lease of one piece takes 31 instructions
+  /// (tools/gates/chain) and a refill entry 2 ns, which stand here until a run with short buffers
+  /// has measured it.
+  package var otherNanosecondsPerKiB = 0.0
+  package var completionNanoseconds = 10.0
   /// The receiving thread within the kernel, but for what a system call costs by itself: copying
   /// and the socket's own work.
   package var kernelNanosecondsPerKiB = 0.0
@@ -31,8 +35,10 @@ package struct CapacityCosts: Encodable, Equatable, Sendable {
   package var packetNanoseconds = 0.0
   /// The sending thread, with the kernel's work in its name.
   package var senderNanosecondsPerKiB = 0.0
-  /// The longest time from a completion until its lease was given back.
-  package var holdSeconds = 0.0
+  /// The longest time from a completion until its lease was given back, and the mean of those that
+  /// were held past their batch, over all leases.
+  package var longestHoldSeconds = 0.0
+  package var meanHoldSeconds = 0.0
 
   package init() {}
 

@@ -10,7 +10,8 @@ import ZeroCopy
 ///   Gbit/s: 6.1 million/s, which leaves 164 ns for each on one core.
 /// - cores of a part = B ÷ 1024 × its nanoseconds per KiB ÷ 1e9, and alike for what is counted per
 ///   completion, packet or system call (utilisation law: throughput × service time).
-/// - area = B × hold × headroom + posted buffers (Little's law: in use = rate × time).
+/// - area = B × longest hold × headroom + posted buffers, and an area is full at the B whose B ×
+///   mean hold it is (Little's law: in use = rate × time).
 /// - a limiter's ceiling = B × (cores there are ÷ cores needed); the lowest comes first.
 package struct CapacityPlan: Encodable, Equatable, Sendable {
   /// The rate at which one thing would be used up.
@@ -97,7 +98,8 @@ extension CapacityPlan {
     let calls = completions * costs.systemCallsPerCompletion
     var cores = Cores()
     cores.application =
-      (kib * costs.chainNanosecondsPerKiB + completions * costs.completionNanoseconds) / 1e9
+      (kib * (costs.chainNanosecondsPerKiB + costs.otherNanosecondsPerKiB)
+        + completions * costs.completionNanoseconds) / 1e9
     cores.kernel =
       (kib * costs.kernelNanosecondsPerKiB + calls * costs.systemCallNanoseconds) / 1e9
     cores.softInterrupts =
@@ -118,10 +120,10 @@ extension CapacityPlan {
     add(.softInterrupts, wish.softInterruptCPUs, unit.softInterrupts)
     add(.sender, wish.senderThreads, unit.sender)
     if let asked { found.append((.link, asked)) }
-    if let area = wish.areaBytes, costs.holdSeconds > 0 {
+    if let area = wish.areaBytes, costs.meanHoldSeconds > 0 {
       // What the NIC has posted holds no data that a stage could give back.
       let usable = max(area - wish.ringBuffers * wish.bufferBytes, wish.bufferBytes)
-      found.append((.ring(.area), Double(usable * max(wish.threads, 1)) / costs.holdSeconds))
+      found.append((.ring(.area), Double(usable * max(wish.threads, 1)) / costs.meanHoldSeconds))
     }
     return found.sorted { $0.1 < $1.1 }.map { limiter, bytes in
       Ceiling(limiter: limiter, bitsPerSecond: bytes * 8, headroom: asked.map { bytes / $0 })
@@ -147,7 +149,7 @@ extension CapacityPlan {
     _ wish: CapacityWish, _ costs: CapacityCosts, bytesPerSecond: Double
   ) -> (area: Int, refill: Int, completions: Int) {
     let buffer = max(wish.bufferBytes, 1)
-    let inUse = bytesPerSecond * costs.holdSeconds * wish.headroom
+    let inUse = bytesPerSecond * costs.longestHoldSeconds * wish.headroom
     // Beyond 2^40 bytes no area is made, whatever is asked for.
     let used = Int(min(inUse / Double(buffer), 0x1p40 / Double(buffer)).rounded(.up))
     let buffers = used + max(wish.ringBuffers, 0)

@@ -65,6 +65,9 @@ package struct SaturationEvidence: Encodable, Equatable, Sendable {
     /// Leases that stages held, in the mean, over the buffers of the areas.
     package var heldShare = 0.0
     package var buffers = 0
+    /// The fewest that were free at the end of a batch, since the start of the run; nil where only
+    /// the kernel knows.
+    package var freeLow: UInt64?
 
     package init() {}
   }

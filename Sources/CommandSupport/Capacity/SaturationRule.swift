@@ -28,6 +28,14 @@ package enum SaturationRule {
   /// Data was on its way or waiting for it for most of the time.
   static let flowBusy = 0.6
   static let windowShare = 0.4
+  /// The sender waits for a receiver that has time: so much of it, and so busy at most. A receiver
+  /// that is woken up for each window has much to do for few bytes.
+  static let windowWaits = 0.6
+  static let hasTime = 0.8
+  /// A receiver that the sender waits for is the busy one even where it has a little time left.
+  static let nearlyUsedUp = 0.6
+  /// Of the time, a thread is within a batch and neither runs nor wants to.
+  static let sleeps = 0.4
   /// Too little to tell.
   static let leastSeconds = 0.2
   static let leastBytes: UInt64 = 64 << 10
@@ -41,8 +49,9 @@ package enum SaturationRule {
             + "watched"
         ])
     }
-    return askedFor(seen) ?? softInterrupts(seen) ?? starvedThread(seen) ?? shortage(seen)
-      ?? part(seen) ?? thread(seen) ?? path(seen) ?? nothing(seen)
+    return askedFor(seen) ?? smallWindow(seen) ?? softInterrupts(seen) ?? starvedThread(seen)
+      ?? shortage(seen) ?? emptied(seen) ?? asleep(seen) ?? part(seen) ?? thread(seen)
+      ?? path(seen) ?? nothing(seen)
   }
 
   /// A rate that was asked for.
@@ -55,6 +64,20 @@ package enum SaturationRule {
       [
         "the sender keeps to the \(Units.rate(asked).trimmed) that --bitrate asks for, and "
           + "\(Units.rate(seen.bitsPerSecond).trimmed) came"
+      ])
+  }
+
+  /// A receive buffer that was asked for and closes TCP's window, though the receiver has time.
+  private static func smallWindow(_ seen: SaturationEvidence) -> SaturationFinding? {
+    guard seen.socketBuffer > 0, seen.flow.window >= windowWaits, seen.receiver.busy < hasTime,
+      seen.receiver.waiting < starved, seen.handling < partShare
+    else { return nil }
+    return SaturationFinding(
+      .ring(.window), seen.receiver.busy < nearlyUsedUp ? .high : .medium,
+      [
+        "the sender waited for the receiver's window for \(percent(seen.flow.window)) of the time, "
+          + "which --socket-buffer \(seen.socketBuffer) bounds",
+        "the receiving thread is busy for \(percent(seen.receiver.busy))",
       ])
   }
 
@@ -131,6 +154,38 @@ package enum SaturationRule {
     return nil
   }
 
+  /// An area that is emptied with each look at it: no receive fails, but the next has to wait for
+  /// the batch to come back.
+  private static func emptied(_ seen: SaturationEvidence) -> SaturationFinding? {
+    guard seen.ring.freeLow == 0, seen.flow.window >= windowWaits,
+      seen.receiver.busy < nearlyUsedUp, seen.handling < 0.3, seen.ring.heldShare < held
+    else { return nil }
+    return SaturationFinding(
+      .ring(.area), seen.receiver.busy < partShare ? .high : .medium,
+      [
+        "no buffer was free of the \(seen.ring.buffers) of the area, and the sender waited for the "
+          + "receiver's window for \(percent(seen.flow.window)) of the time",
+        "the receiving thread is busy for \(percent(seen.receiver.busy))",
+      ])
+  }
+
+  /// A chain that waits within its batches: for a disk, a reader, another host.
+  private static func asleep(_ seen: SaturationEvidence) -> SaturationFinding? {
+    let idle = seen.handling - seen.receiver.busy
+    guard seen.handling >= partShare && idle >= sleeps else { return nil }
+    // The part that is seen to take the time; where none was sampled, it is the one that can wait.
+    let name = seen.slowest.flatMap { $0.share >= sleeps ? $0.name : nil } ?? "sink"
+    var reasons = [
+      "the receiving thread is within a batch for \(percent(seen.handling)) of the time, and busy "
+        + "for \(percent(seen.receiver.busy)): the chain waits"
+    ]
+    if seen.sinkWaits > 0 {
+      reasons.append("it waited \(plural(seen.sinkWaits, "time")) for what comes after it")
+    }
+    return SaturationFinding(
+      .stage(name), seen.sinkWaits > 0 || idle >= 0.7 ? .high : .medium, reasons)
+  }
+
   /// One part of the chain that has its thread to itself.
   private static func part(_ seen: SaturationEvidence) -> SaturationFinding? {
     guard let slow = seen.slowest, slow.share >= partShare else { return nil }
@@ -152,8 +207,10 @@ package enum SaturationRule {
 
   /// A thread without idle time. Where both ends are busy, TCP's clocks tell who waits for whom.
   private static func thread(_ seen: SaturationEvidence) -> SaturationFinding? {
-    let receives = seen.receiver.busy >= usedUp
-    let sends = seen.sender.busy >= usedUp
+    let isWaitedFor = seen.flow.window >= windowShare
+    let receives =
+      seen.receiver.busy >= usedUp || isWaitedFor && seen.receiver.busy >= nearlyUsedUp
+    let sends = seen.sender.busy >= usedUp && !isWaitedFor
     guard receives || sends else { return nil }
     let isReceiver =
       receives && (!sends || seen.flow.window >= 0.1 || seen.receiver.busy >= seen.sender.busy)
@@ -196,15 +253,8 @@ package enum SaturationRule {
     let idle =
       "the sender is busy for \(percent(seen.sender.busy)), the receiving thread for "
       + percent(seen.receiver.busy)
-    if flow.window >= windowShare {
-      guard seen.socketBuffer > 0 else { return nil }
-      return SaturationFinding(
-        .ring(.window), .medium,
-        [
-          "the sender waited for the receiver's window for \(percent(flow.window)), which "
-            + "--socket-buffer \(seen.socketBuffer) bounds", idle,
-        ])
-    }
+    // A window that closes is the receiver's, not the path's.
+    guard flow.window < windowShare else { return nil }
     var reasons = [
       "data was under way or waiting for the path for \(percent(flow.busy)) of the time", idle,
     ]

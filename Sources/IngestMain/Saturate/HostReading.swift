@@ -14,6 +14,10 @@ struct HostReading: Equatable {
     var systemTicks: UInt64 = 0
     /// Where it last ran.
     var cpu = 0
+    /// Runnable, or running.
+    var isRunnable = false
+    /// The waiting that goes on: the kernel counts it once it is over.
+    var pendingNanoseconds: UInt64 = 0
   }
 
   struct CPU: Equatable {
@@ -78,11 +82,13 @@ extension HostReading {
     func field(_ number: Int) -> UInt64? {
       number - 3 < fields.count ? UInt64(fields[number - 3]) : nil
     }
+    let state = fields.first
     guard let user = field(14), let system = field(15), let cpu = field(39) else { return nil }
     var thread = Thread()
     thread.userTicks = user
     thread.systemTicks = system
     thread.cpu = Int(cpu)
+    thread.isRunnable = state == "R"
     let times = schedule.split { $0 == " " || $0 == "\n" }.compactMap { UInt64($0) }
     // A kernel without these times has the ticks.
     thread.runningNanoseconds = times.first ?? (user + system) * 10_000_000
@@ -118,6 +124,19 @@ extension HostReading {
 
 // Differences, as evidence.
 extension HostReading {
+  /// Adds what is not counted yet: a thread that is runnable and has not got further since the last
+  /// reading still waits.
+  mutating func carry(from last: HostReading) {
+    for (name, thread) in threads {
+      guard let before = last.threads[name], thread.isRunnable,
+        thread.runningNanoseconds == before.runningNanoseconds,
+        thread.waitingNanoseconds == before.waitingNanoseconds
+      else { continue }
+      threads[name]?.pendingNanoseconds =
+        before.pendingNanoseconds + (nanoseconds &- last.nanoseconds)
+    }
+  }
+
   /// The busiest thread whose name begins so, and the CPU that it ran on.
   func busiest(_ prefix: String, since old: HostReading) -> (
     thread: SaturationEvidence.Thread, cpu: SaturationEvidence.CPU
@@ -128,7 +147,10 @@ extension HostReading {
       let before = old.threads[name] ?? Thread()
       var found = SaturationEvidence.Thread()
       found.running = Double(thread.runningNanoseconds &- before.runningNanoseconds) / span
-      found.waiting = Double(thread.waitingNanoseconds &- before.waitingNanoseconds) / span
+      let waited = thread.waitingNanoseconds &- before.waitingNanoseconds
+      found.waiting =
+        max(0, Double(waited + thread.pendingNanoseconds) - Double(before.pendingNanoseconds))
+        / span
       found.kernelShare = ratio(
         thread.systemTicks &- before.systemTicks,
         thread.systemTicks &- before.systemTicks + (thread.userTicks &- before.userTicks))

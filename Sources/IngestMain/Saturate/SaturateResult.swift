@@ -41,15 +41,16 @@ enum SaturateResult {
       "kernel \(Units.fixed(costs.kernelNanosecondsPerKiB, 1))",
       "soft interrupts \(Units.fixed(costs.softInterruptNanosecondsPerKiB, 1))",
       "sender \(Units.fixed(costs.senderNanosecondsPerKiB, 1))",
+      "other \(Units.fixed(costs.otherNanosecondsPerKiB, 1))",
     ]
     lines.append(row("ns per KiB", prices.joined(separator: ", ")))
     lines.append(
       row(
         "ns per completion",
         "\(Units.fixed(costs.completionNanoseconds, 0)), and "
-          + "\(Units.fixed(costs.systemCallsPerCompletion, 2)) system calls"))
+          + "\(Units.fixed(costs.systemCallsPerCompletion, 2)) of a system call"))
     lines.append(
-      row("longest hold", "\(Units.fixed(costs.holdSeconds * 1e3, 2)) ms of a lease"))
+      row("longest hold", "\(Units.fixed(costs.longestHoldSeconds * 1e3, 2)) ms of a lease"))
     return lines
   }
 

@@ -60,15 +60,17 @@ final class SaturationWatch {
     for load in receiver.loads() {
       for place in load.places { busy["\(load.thread)/\(place.name)"] = place.busySeconds }
     }
+    var host = HostReading.now()
+    if let last { host.carry(from: last.host) }
     return Reading(
-      now: now, host: HostReading.now(), receive: receiver.snapshot(), flow: sender.flow(),
+      now: now, host: host, receive: receiver.snapshot(), flow: sender.flow(),
       meters: receiver.meters(), placesBusy: busy)
   }
 
   /// The finding, with what it stands on and what the model says.
   func conclude(_ receive: ReceiveConfiguration, _ send: SendConfiguration) -> SaturationPart {
     let seen = evidence(receive, send)
-    let costs = costs(seen)
+    let costs = costs(seen, receive)
     var here = CapacityWish()
     here.bufferBytes = receive.buffer > 0 ? receive.buffer : SaturationWatch.copyBuffer
     here.recordBytes = send.recordMaximum == 0 ? send.length : send.recordMaximum
@@ -89,6 +91,8 @@ final class SaturationWatch {
       expected: CapacityPlan(here, costs), plan: plan)
   }
 
+  /// Bytes of a lease that is about a buffer of a NIC.
+  private static let shortLease = 16384.0
   /// What the copy engine takes where nothing is said.
   private static let copyBuffer = 64 << 10
   private static let copyArea = 8 << 20
@@ -124,6 +128,7 @@ final class SaturationWatch {
     seen.ring.buffers = max(area / buffer, 1) * receive.threads
     seen.ring.heldShare =
       looks > 0 ? min(1, heldSum / Double(looks) / Double(seen.ring.buffers)) : 0
+    seen.ring.freeLow = new.freeBuffersLow
     seen.sinkWaits = new.sinkWaits &- old.sinkWaits
     seen.copiedShare = min(1, ratio(new.copiedBytes &- old.copiedBytes, seen.bytes))
     seen.askedRate = send.bitrate > 0 ? Double(send.bitrate) : nil
@@ -149,7 +154,9 @@ final class SaturationWatch {
     }
   }
 
-  private func costs(_ seen: SaturationEvidence) -> CapacityCosts {
+  private func costs(
+    _ seen: SaturationEvidence, _ receive: ReceiveConfiguration
+  ) -> CapacityCosts {
     var costs = CapacityCosts()
     guard let first, let last, seen.bytes > 0 else { return costs }
     let kib = Double(seen.bytes) / 1024
@@ -164,18 +171,28 @@ final class SaturationWatch {
     }
     let receiving = last.host.seconds("ingest-", since: first.host) * 1e9
     let kernel = receiving * seen.receiver.kernelShare
-    let completions = Double(max(seen.ring.completions, 1))
     let calls = Double(last.receive.enters &- first.receive.enters)
-    costs.systemCallsPerCompletion = calls / completions
+    // A thread that is behind waits for so many completions at least, whatever it did here.
+    let batch = receive.latency ? 1.0 : Double(max(receive.waitBatch, 1))
+    costs.systemCallsPerCompletion =
+      min(calls / Double(max(seen.ring.completions, 1)), 1 / batch)
     costs.kernelNanosecondsPerKiB = max(0, kernel - calls * costs.systemCallNanoseconds) / kib
     costs.copiedShare = seen.copiedShare
-    // What neither the kernel nor a part has is the price of completions.
-    let rest = receiving - kernel - costs.chainNanosecondsPerKiB * kib
-    costs.completionNanoseconds = max(0, rest) / completions
+    // What neither the kernel nor a part has. Short leases make it the price of completions; long
+    // ones hide that.
+    let rest = max(0, receiving - kernel - costs.chainNanosecondsPerKiB * kib)
+    let leases = Double(max(last.receive.leases &- first.receive.leases, 1))
+    if Double(seen.bytes) / leases <= SaturationWatch.shortLease {
+      costs.completionNanoseconds = rest / leases
+    } else {
+      costs.otherNanosecondsPerKiB = rest / kib
+    }
     let soft = last.host.softSeconds(since: first.host) * 1e9
     costs.softInterruptNanosecondsPerKiB = soft / kib
     costs.senderNanosecondsPerKiB = last.host.seconds("send-", since: first.host) * 1e9 / kib
-    costs.holdSeconds = longestHold
+    costs.longestHoldSeconds = longestHold
+    // Little's law: held = leases per second × time.
+    if looks > 0 { costs.meanHoldSeconds = heldSum / Double(looks) * seen.seconds / leases }
     return costs
   }
 }
