@@ -162,6 +162,13 @@ import Testing
       $0.ring.heldShare = 0.9
     }
     #expect(sink.limiter == .stage("sink") && sink.confidence == .high)
+    // Without a receive that failed for want of buffers.
+    let holding = SaturationRuleTests.seen {
+      $0.ring.heldShare = 0.4
+      $0.flow.busy = 1
+      $0.flow.window = 0.9
+    }
+    #expect(holding.limiter == .stage("sink") && holding.confidence == .medium)
   }
 
   @Test func aPartThatHasItsThreadIsNamed() {

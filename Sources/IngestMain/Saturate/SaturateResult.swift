@@ -29,7 +29,14 @@ enum SaturateResult {
     let costs = part.costs
     guard !part.expected.ceilings.isEmpty else { return [] }
     var lines = ["", "Model, from the costs of this run"]
-    lines.append(row("measured", rate(part.measuredBitsPerSecond)))
+    // A ceiling is for a CPU that is all the thread's.
+    let seen = part.evidence
+    lines.append(
+      row(
+        "measured",
+        "\(rate(part.measuredBitsPerSecond)), the receiving thread on a CPU for "
+          + "\(Units.percent(seen.receiver.running)) of the time, the sender for "
+          + Units.percent(seen.sender.running)))
     for (index, ceiling) in part.expected.ceilings.enumerated() {
       lines.append(
         row(
@@ -87,6 +94,10 @@ enum SaturateResult {
           + "(\(wish.ringBuffers) buffers posted, rate × longest hold)"),
       row("rings", "--refill \(plan.refillEntries) --completions \(plan.completionEntries)"),
     ]
+    if plan.costs.copiedShare >= 0.5 {
+      lines.insert(
+        row("", "(the kernel copied here; zero-copy receive does not, and takes less)"), at: 5)
+    }
     for (index, ceiling) in plan.ceilings.enumerated() {
       lines.append(
         row(

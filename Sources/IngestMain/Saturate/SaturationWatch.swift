@@ -183,7 +183,8 @@ final class SaturationWatch {
     let rest = max(0, receiving - kernel - costs.chainNanosecondsPerKiB * kib)
     let leases = Double(max(last.receive.leases &- first.receive.leases, 1))
     if Double(seen.bytes) / leases <= SaturationWatch.shortLease {
-      costs.completionNanoseconds = rest / leases
+      // Parts that were sampled at a bad moment can leave nothing: then it was not measured.
+      if rest > 0 { costs.completionNanoseconds = rest / leases }
     } else {
       costs.otherNanosecondsPerKiB = rest / kib
     }
