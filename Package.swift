@@ -104,7 +104,7 @@ let package = Package(
     .target(
       name: "CommandSupport",
       dependencies: [
-        "Ingest", "JSON5", "Privilege", "Stages", "RingCore", "CIngestKernel",
+        "Ingest", "JSON5", "Privilege", "Stages", "RingCore", "ZeroCopy", "CIngestKernel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

@@ -16,7 +16,8 @@ public enum IngestProgram {
   /// Reads the command line, runs the command named there, and ends the process with its exit code.
   public static func main() -> Never { CommandRunner.main(IngestTool.self) }
 
-  /// As ``main()``, with a stage of your own between checksum and sink of `run` and `loopback`.
+  /// As ``main()``, with a stage of your own between checksum and sink of `run`, `loopback` and
+  /// `saturate`.
   ///
   /// `makeStage` is called once per receiving thread, on that thread.
   @inlinable

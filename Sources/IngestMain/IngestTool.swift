@@ -14,6 +14,7 @@ struct IngestTool: ParsableCommand {
 
       EXAMPLES
         ingest loopback
+        ingest saturate --rate 200G --mtu 4096
         ingest --port 5301 --parse lines --sink file:/data/out
         ingest --port 5301 --parse wire --checksum crc32c:verify
         ingest stages
@@ -27,8 +28,9 @@ struct IngestTool: ParsableCommand {
       """,
     version: HelpText.version,
     subcommands: [
-      RunCommand.self, LoopbackCommand.self, StagesCommand.self, DoctorCommand.self,
-      NICCommand.self, FlightCommand.self, StageHostCommand.self, NICKeeperCommand.self,
+      RunCommand.self, LoopbackCommand.self, SaturateCommand.self, StagesCommand.self,
+      DoctorCommand.self, NICCommand.self, FlightCommand.self, StageHostCommand.self,
+      NICKeeperCommand.self,
     ],
     defaultSubcommand: RunCommand.self)
 }

@@ -12,25 +12,26 @@ final class LoopbackSession {
   private let log: ConnectionLog
   private let watch: Watch
   private let fileBytes: UInt64?
+  /// Looks for what limits the run; nil where that was not asked for.
+  private let saturation: SaturationWatch?
   private var stops = 0
   private var lastReceive = ReceiveCounters()
   private var lastSend = SendCounters()
   private var lastMeters = StageMeters()
   private var lastCPU = processCPUSeconds()
 
-  init(
-    _ receive: ReceiveConfiguration, _ send: SendConfiguration, _ options: OutputOptions,
-    object: [String: JSONValue]
-  ) {
-    var receive = receive
+  init(_ setup: LoopbackSetup, _ options: OutputOptions, saturation: SaturationWatch? = nil) {
+    var receive = setup.receive
+    let send = setup.send
     // The receiver ends by itself when the last stream has.
     receive.connections = UInt64(send.streams)
     if receive.cpus.count == 1 && receive.threads > 1 { receive.cpus = [] }
     self.receive = receive
     self.send = send
+    self.saturation = saturation
     fileBytes = send.file.flatMap(sizeOfFile)
     reporter = Reporter(
-      options, command: LoopbackCommand.name, configuration: .object(object),
+      options, command: setup.command, configuration: .object(setup.object),
       outIsTaken: receive.sink == "stdout" || receive.sink.hasPrefix("stdout:"), bounded: true)
     log = ConnectionLog(reporter, hasDropped: false)
     watch = Watch(interval: options.intervalSeconds)
@@ -86,6 +87,7 @@ final class LoopbackSession {
       signals, isFinished: { receiver.isFinished && sender.isFinished },
       look: { now in
         receiver.drainEvents { log.take($0, now: now) }
+        saturation?.look(receiver, sender, now: now)
         if reporter.progressIsDue(now) {
           let sent = sender.snapshot()
           let share = sendShare(send, sent, fileBytes: fileBytes, now: now)
@@ -173,7 +175,11 @@ final class LoopbackSession {
     lines += Summary.send(sendPart, reporter.format)
     lines += Summary.receive(receivePart, reporter.format)
     lines += sent.remarks.map { "note: \($0)" }
-    if end.failure == nil {
+    if let saturation {
+      let part = saturation.conclude(receive, send)
+      end.saturation = part
+      lines += SaturateResult.lines(part, receivePart, reporter.format)
+    } else if end.failure == nil {
       lines += LoopbackResult.lines(receive, receivePart, sendPart)
     }
     let isPrinted = reporter.ended(end, lines)

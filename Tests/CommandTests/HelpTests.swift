@@ -3,12 +3,16 @@ import Testing
 @Suite struct HelpTests {
   @Test(
     arguments: [
-      ("ingest", ["--help"], ["loopback", "stages", "EXIT CODES"]),
+      ("ingest", ["--help"], ["loopback", "saturate", "stages", "EXIT CODES"]),
       (
         "ingest", ["run", "--help"],
         ["EXAMPLES", "SIGNALS", "EXIT CODES", "--parse", "-J, --json", "end.exitCode"]
       ),
       ("ingest", ["loopback", "--help"], ["EXAMPLES", "CRC32C", "--congestion", "end.exitCode"]),
+      (
+        "ingest", ["saturate", "--help"],
+        ["EXAMPLES", "soft-interrupts", "--mtu", "end.saturation", "EXIT CODES"]
+      ),
       ("ingest", ["stages", "--help"], ["KIND:OPTIONS"]),
       ("ingest", ["doctor", "--help"], ["EXAMPLES", "--probe-bind", "blocks", "restarts"]),
       (

@@ -6,6 +6,7 @@
 #include "ik_ethtool.h"
 #include "ik_file.h"
 #include "ik_flight.h"
+#include "ik_flow.h"
 #include "ik_fork.h"
 #include "ik_forward.h"
 #include "ik_load.h"

@@ -143,6 +143,8 @@ package struct EndPart: Encodable, Sendable {
   package var send: SendPart?
   package var remarks: [String] = []
   package var faults: UInt64 = 0
+  /// What limited the run, where that was looked for (`ingest saturate`).
+  package var saturation: SaturationPart?
   package var exitCode: Int32 = 0
   /// Why the exit code is not 0.
   package var failure: String?

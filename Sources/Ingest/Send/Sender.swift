@@ -129,7 +129,7 @@ public final class Sender: Sendable {
 
   private var threads: [SendThread] { state.withLock { $0.threads } }
 
-  /// Descriptors of the connected sockets, for tests that look at what the kernel charges to them.
+  /// Descriptors of the connected sockets, for what the kernel tells of them.
   var descriptors: [Int32] { state.withLock { $0.sockets?.descriptors ?? [] } }
 
   private static func retransmits(_ descriptors: [Int32]) -> UInt64 {

@@ -19,6 +19,8 @@ extension PluginStage {
       // It may have ended over its answers, too.
       if unsafe plugins[index].end != nil { recover(index, asked, &batch) }
     }
+    // What comes now is the sink's.
+    if batch.meter.isOn { batch.meter.lap(.stage) }
     let passed = gathered
     gathered = 0
     let (hasRefused, unshown) = unsafe next.replay(pieces, passed, slots, &batch)
