@@ -3,7 +3,8 @@
 
 usage: tools/bench/more_tests.py
 
-Nothing here is timed. What needs root or built programs is skipped without them, with a word.
+Builds tools/stageloop and the programs. Nothing here is timed. What needs root, or `ingest`, is
+skipped without it, with a word.
 """
 
 import itertools
@@ -39,6 +40,7 @@ def setUpModule():
     for name in ("relay", "tx-many", "rx-epoll"):
         extras.c_program(PROGRAMS, name)
     suite_latency.prepare(PROGRAMS)
+    suite_stages.prepare(PROGRAMS)
 
 
 class Programs(unittest.TestCase):
@@ -87,7 +89,6 @@ class Programs(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
 
 
-@unittest.skipUnless(os.path.exists(STAGELOOP), "tools/stageloop is not built")
 class Stageloop(unittest.TestCase):
     def told(self, *words, code=0):
         done = subprocess.run([STAGELOOP, *words], capture_output=True, text=True, check=False)
