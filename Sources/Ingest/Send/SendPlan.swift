@@ -77,8 +77,8 @@ struct SendPlan: Sendable {
       "more streams: -P \(max(wanted.threads, 1))")
     try require(wanted.batch >= 1 && wanted.batch <= 4096, "--batch takes 1 to 4096 sends")
     try require(
-      wanted.generation >= 1 && wanted.generation <= 4096,
-      "--generation takes 1 to 4096 notifications")
+      wanted.generation >= 1 && wanted.generation <= 1024,
+      "--generation takes 1 to 1024 notifications")
     try require(
       wanted.pool >= 4096 && wanted.pool <= SendPool.limit, "--pool takes 4K to 1G per thread")
     try require(wanted.time >= 0 && wanted.time < 1e9, "-t takes seconds, 0 or more")
