@@ -46,7 +46,7 @@ public enum StreamEnd: Equatable, BitwiseCopyable, Sendable {
   case misplaced
   /// Bytes that the NIC did not split off into device memory, which takes no copy (ENOMEM).
   case unsplit
-  /// Bytes that the NIC did not place, and for a long time no free buffer to copy them into (ENOMEM).
+  /// Bytes that the NIC did not place, and for a long time no buffer to copy them into (ENOMEM).
   case starved
   /// The peer's address has sent all the bytes that it may send in a run, and went on.
   case limited

@@ -27,8 +27,8 @@ public struct ReceiveCounters: Codable, Sendable, Equatable {
   /// System calls that had the kernel read the refill queue (FLUSH_RQ).
   public var refillFlushes: UInt64 = 0
   /// Connections ended because their data came through a queue that is not ours (EFAULT),
-  /// because the NIC left bytes unsplit that device memory cannot take (ENOMEM), and because it left
-  /// some for which the area had no buffer free for ten seconds (ENOMEM, too).
+  /// because the NIC left bytes unsplit that device memory cannot take (ENOMEM), and because it
+  /// left some for which the area had no buffer free for ten seconds (ENOMEM, too).
   public var misplaced: UInt64 = 0
   public var unsplit: UInt64 = 0
   public var starved: UInt64 = 0
