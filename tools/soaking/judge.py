@@ -87,10 +87,10 @@ def judge_safe(round_):
 
 
 def judge_lost(round_, target):
-    """After a consumer was killed: what it had is lost and counted, nothing else."""
-    counters = round_.receiver.counters
-    require(counters["sinkBytes"] + counters["sinkLostBytes"] + counters["discardedBytes"]
-            == counters["bytes"], f"bytes that nobody accounts for: {counters}")
+    """After a consumer was killed: what it had is lost and counted, nothing else.
+
+    That every byte is in one count is seen of each run (harness.py).
+    """
     streams = [stream.data for stream in round_.all_streams()]
     for consumer in target.lost:
         for piece in target.content(consumer):
