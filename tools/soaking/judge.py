@@ -91,7 +91,9 @@ def judge_lost(round_, target):
 
     That every byte is in one count is seen of each run (harness.py).
     """
-    streams = [stream.data for stream in round_.all_streams()]
+    # Of a stream that broke off, what had come of it.
+    streams = [stream.data[:stream.ended["bytes"]] if getattr(stream, "ended", None)
+               else stream.data for stream in round_.all_streams()]
     for consumer in target.lost:
         for piece in target.content(consumer):
             require(any(data.startswith(piece) for data in streams),

@@ -18,6 +18,9 @@ struct SalvageReserve {
   /// How long stages may hold all of them while a receive needs one, and how long one may find no
   /// buffer at all, in nanoseconds.
   static let patience: UInt64 = 10_000_000_000
+  /// Between the ends of two streams for want of a buffer: what lay in the socket of the first may
+  /// be what the second needs.
+  static let endInterval: UInt64 = 250_000_000
 
   /// The buffers behind `layout`, of which there are `count`.
   init(behind layout: AreaLayout, count: Int) {

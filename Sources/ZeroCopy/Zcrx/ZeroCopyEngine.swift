@@ -23,6 +23,8 @@ public struct ZeroCopyEngine: ReceiveEngine, ~Copyable {
   /// Whether a paused receive needs a buffer of the reserve, and since when there has been none.
   @usableFromInline var waitsForReserve = false
   @usableFromInline var reserveEmptySince: UInt64 = 0
+  /// When a stream was last ended for want of a buffer.
+  private var starvedEndAt: UInt64 = 0
   /// Claims that came back when receives were last paused, and the wait until they are tried again.
   private var returnedAtPause: UInt32 = 0
   private var backOff = ZeroCopyEngine.shortestBackOff
@@ -168,7 +170,10 @@ extension ZeroCopyEngine {
       return nil
     // One that is to end needs no buffers any more, though its socket is not empty.
     case ENOMEM where area.takesCopies && core.table[slot].state.isWanted:
-      if hasStarved(slot) {
+      if hasStarved(slot),
+        core.batch.now &- starvedEndAt >= SalvageReserve.endInterval
+      {
+        starvedEndAt = core.batch.now
         core.counters.starved &+= 1
         return .starved
       }
