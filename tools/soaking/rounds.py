@@ -199,8 +199,10 @@ class Round:
             stream.go.set()
         if self.is_over():
             code = self.receiver.finish(PATIENCE)
+            # Nobody answers any more: who waited to be accepted behind an unplugged port would
+            # wait for its end until its time is out.
             for stream in self.all_streams():
-                stream.stopped.set()
+                stream.abandon()
         self.join()
         for _, fault, drawn in self.faults:
             self.struck[fault.name] += fault.heal(self, drawn) or 0
