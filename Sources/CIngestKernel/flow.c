@@ -16,13 +16,8 @@ int ik_tcp_flow(int fd, struct ik_flow *flow) {
       .busy_us = info.tcpi_busy_time,
       .window_us = info.tcpi_rwnd_limited,
       .buffer_us = info.tcpi_sndbuf_limited,
-      .delivery_rate = info.tcpi_delivery_rate,
-      .acknowledged = info.tcpi_bytes_acked,
       .round_trip_us = info.tcpi_rtt,
-      .least_round_trip_us = info.tcpi_min_rtt,
       .retransmits = info.tcpi_total_retrans,
-      .segment = info.tcpi_snd_mss,
-      .in_flight_limit = info.tcpi_snd_cwnd,
   };
   return 0;
 }

@@ -4,21 +4,15 @@
 
 #pragma clang assume_nonnull begin
 
-// Times are in microseconds since the connection was made, rates in bytes per second. Of the time
-// that data waited to be sent or acknowledged (busy), some was for want of the peer's window, and
-// some for want of room in the send buffer.
+// Times are in microseconds since the connection was made. Of the time that data waited to be sent
+// or acknowledged (busy), some was for want of the peer's window, and some for want of room in the
+// send buffer.
 struct ik_flow {
   uint64_t busy_us;
   uint64_t window_us;
   uint64_t buffer_us;
-  uint64_t delivery_rate;
-  uint64_t acknowledged;  // bytes
   uint32_t round_trip_us;
-  uint32_t least_round_trip_us;
   uint32_t retransmits;
-  uint32_t segment;  // bytes of payload
-  uint32_t in_flight_limit;  // tcpi_snd_cwnd, segments
-  uint32_t unused;
 };
 // Returns 0 or a negative errno.
 int ik_tcp_flow(int fd, struct ik_flow *flow);

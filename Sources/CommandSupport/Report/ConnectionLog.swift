@@ -55,8 +55,8 @@ package final class ConnectionLog {
 
   /// What the faults and lost connections make of a run that did not fail otherwise.
   ///
-  /// A digest that does not fit outweighs data that could not be received, and that a peer that
-  /// broke off.
+  /// A digest that does not fit outweighs data that could not be received, which outweighs a peer
+  /// that broke off.
   package func verdict(_ counters: ReceiveCounters) -> (kind: IngestError.Kind, text: String)? {
     let faults = max(counters.faults, reporter.faults.count)
     let first = reporter.faults.first.first.map { "; the first: \($0.text)" } ?? ""

@@ -1,7 +1,7 @@
 import CIngestKernel
 
 /// What held a sender's TCP connections back so far, over all of them; each only grows but the
-/// round trips.
+/// round trip.
 public struct SendFlow: Codable, Sendable, Equatable {
   public var streams = 0
   /// Seconds, summed over streams, in which data waited to be sent or acknowledged; and those of
@@ -9,15 +9,9 @@ public struct SendFlow: Codable, Sendable, Equatable {
   public var busySeconds = 0.0
   public var windowSeconds = 0.0
   public var bufferSeconds = 0.0
-  public var acknowledgedBytes: UInt64 = 0
   public var retransmits: UInt64 = 0
-  /// Bits per second that the kernel last saw delivered, and payload bytes of a segment, the most
-  /// of any stream.
-  public var deliveryBitsPerSecond = 0.0
-  public var segmentBytes = 0
-  /// Seconds of the longest smoothed round trip, and of the shortest ever.
+  /// Seconds of the longest smoothed round trip.
   public var roundTripSeconds = 0.0
-  public var leastRoundTripSeconds = 0.0
 
   public init() {}
 
@@ -26,13 +20,8 @@ public struct SendFlow: Codable, Sendable, Equatable {
     busySeconds += Double(flow.busy_us) / 1e6
     windowSeconds += Double(flow.window_us) / 1e6
     bufferSeconds += Double(flow.buffer_us) / 1e6
-    acknowledgedBytes += flow.acknowledged
     retransmits += UInt64(flow.retransmits)
-    deliveryBitsPerSecond += Double(flow.delivery_rate) * 8
-    segmentBytes = max(segmentBytes, Int(flow.segment))
     roundTripSeconds = max(roundTripSeconds, Double(flow.round_trip_us) / 1e6)
-    let least = Double(flow.least_round_trip_us) / 1e6
-    leastRoundTripSeconds = streams == 1 ? least : min(leastRoundTripSeconds, least)
   }
 }
 

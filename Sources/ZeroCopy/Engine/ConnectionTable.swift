@@ -84,7 +84,7 @@ public struct ConnectionTable: ~Copyable {
   private var nextSerial: UInt64
   private let serialStep: UInt64
 
-  /// `capacity` connections at 96 bytes each.
+  /// `capacity` connections at 88 bytes each.
   public init(capacity: Int, firstSerial: UInt64 = 1, step: UInt64 = 1) {
     self.capacity = capacity
     nextSerial = firstSerial

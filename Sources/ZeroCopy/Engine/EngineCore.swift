@@ -5,7 +5,7 @@ public import RingCore
 /// What both engines are made of besides their buffers: the ring, the connections, the counters,
 /// and the way the control thread speaks to them. Not generic, so it is compiled once.
 ///
-/// Memory, fixed at start: 96 B x connections + 32 B x holds + 8 B x buffers + 64 B x SQ entries +
+/// Memory, fixed at start: 88 B x connections + 32 B x holds + 8 B x buffers + 64 B x SQ entries +
 /// 32 B x CQ entries.
 @safe
 public struct EngineCore: ~Copyable {
