@@ -7,7 +7,8 @@ import Testing
 
 /// A slot of a pool that has some.
 private func taken(_ pool: inout SendPool) -> UInt32 {
-  guard let slot = pool.take() else { fatalError("the pool of the test is empty") }
+  let slot = pool.take()
+  guard slot != SendPool.none else { fatalError("the pool of the test is empty") }
   return slot
 }
 

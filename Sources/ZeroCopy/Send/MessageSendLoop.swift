@@ -164,7 +164,8 @@ package struct MessageSendLoop: ~Copyable {
     {
       return false
     }
-    guard let slot = pool.take() else {
+    let slot = pool.take()
+    guard slot != SendPool.none else {
       tally.poolWaits &+= 1
       return false
     }

@@ -1,4 +1,5 @@
 /// How bytes are handed to the kernel.
+@usableFromInline
 package enum SendMode: Sendable, Equatable {
   /// IORING_OP_SEND: the kernel copies.
   case plain
@@ -13,14 +14,15 @@ package enum SendMode: Sendable, Equatable {
 }
 
 /// What one call of ``SendContent/fill(stream:finishing:into:)`` came to.
-@frozen
+@frozen @usableFromInline
 package struct SendFill: Equatable, Sendable {
   /// Bytes written, from the start of the slot.
-  package var length: UInt32
+  @usableFromInline package var length: UInt32
   /// Records whose last byte is among them.
-  package var records: UInt32
-  package var state: State
+  @usableFromInline package var records: UInt32
+  @usableFromInline package var state: State
 
+  @frozen @usableFromInline
   package enum State: UInt8, Sendable {
     /// Bytes to send.
     case ready
@@ -30,26 +32,30 @@ package struct SendFill: Equatable, Sendable {
     case ended
   }
 
+  /// `length` is at most the slot's, which is below 4 GiB, and no record is shorter than a byte.
+  @inlinable @inline(__always)
   package init(length: Int, records: Int) {
-    self.length = UInt32(length)
-    self.records = UInt32(records)
+    self.length = UInt32(truncatingIfNeeded: length)
+    self.records = UInt32(truncatingIfNeeded: records)
     self.state = .ready
   }
 
-  private init(state: State) {
+  @inlinable
+  init(state: State) {
     length = 0
     records = 0
     self.state = state
   }
 
-  package static let later = SendFill(state: .later)
-  package static let ended = SendFill(state: .ended)
+  @inlinable package static var later: SendFill { SendFill(state: .later) }
+  @inlinable package static var ended: SendFill { SendFill(state: .ended) }
 }
 
 /// Where a sender's bytes come from, on the thread of its ring.
 ///
 /// Everything that limits a run by amount (bytes, records, end of a file) is the content's: it says
 /// ``SendFill/ended`` and is then not asked again for that stream.
+@usableFromInline
 package protocol SendContent: ~Copyable {
   /// Writes into each slot what will not change from send to send. Called once, before any fill.
   mutating func prepare(_ slot: UnsafeMutableRawBufferPointer)
@@ -67,26 +73,27 @@ package protocol SendContent: ~Copyable {
 }
 
 /// How a ring sends; all sizes in bytes.
+@usableFromInline
 package struct SendOptions: Sendable, Equatable {
-  package var mode: SendMode = .plain
+  @usableFromInline package var mode: SendMode = .plain
   /// Streams of bytes in order (TCP), or independent datagrams.
-  package var ordered = true
+  @usableFromInline package var ordered = true
   /// The most bytes of one slot.
-  package var length = 64 << 10
-  package var pool = 4 << 20
+  @usableFromInline package var length = 64 << 10
+  @usableFromInline package var pool = 4 << 20
   /// Requests prepared for one enter, per stream.
-  package var batch = 8
-  package var generation = 1
+  @usableFromInline package var batch = 8
+  @usableFromInline package var generation = 1
   /// The content never writes into a slot after its preparation: one copy serves all slots.
-  package var constant = false
+  @usableFromInline package var constant = false
   /// Slots gathered into one request; 1 unless vectored.
-  package var gather = 1
+  @usableFromInline package var gather = 1
   /// Bytes per second, 0 without limit.
-  package var byteRate: UInt64 = 0
+  @usableFromInline package var byteRate: UInt64 = 0
   /// Stop filling after this long, in nanoseconds; 0 never.
-  package var duration: UInt64 = 0
+  @usableFromInline package var duration: UInt64 = 0
   /// How long to wait for what is under way once filling has stopped.
-  package var drain: UInt64 = 10_000_000_000
+  @usableFromInline package var drain: UInt64 = 10_000_000_000
 
   package init() {}
 }

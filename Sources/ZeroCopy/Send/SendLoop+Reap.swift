@@ -4,6 +4,7 @@ import RingCore
 
 extension SendLoop {
   /// Handles every completion there is. Returns whether the tick was among them.
+  @usableFromInline
   mutating func reap() -> Bool {
     let count = ring.completions.available()
     var ticked = false
@@ -27,6 +28,7 @@ extension SendLoop {
 
   /// The result of a request. Whether a notification follows that counts is said by the flag alone:
   /// an error may have one too.
+  @inline(__always)
   private mutating func answered(_ head: UInt32, _ result: Int32, more: Bool) {
     let slot = unsafe pool.slots + Int(head)
     invariant(unsafe slot.pointee.state == .inFlight, "a result for a request in flight")
@@ -45,13 +47,7 @@ extension SendLoop {
     if more { unsafe slot.pointee.unreported &+= taken }
     tally.bytes &+= UInt64(taken)
     unsafe streams[index].bytes &+= UInt64(taken)
-    guard unsafe slot.pointee.sent == slot.pointee.total else {
-      tally.shortSends &+= 1
-      // A short send broke its chain; it goes out again, from its first unsent byte.
-      if unsafe streams[index].failure != 0 { return settle(head) }
-      if !options.ordered { append(head, to: index) }
-      return
-    }
+    guard unsafe slot.pointee.sent == slot.pointee.total else { return fellShort(head, index) }
     if options.ordered, unsafe streams[index].failure == 0 {
       invariant(
         unsafe streams[index].chainHead == head, "requests of a stream complete in order")
@@ -65,6 +61,15 @@ extension SendLoop {
     settle(head)
   }
 
+  /// A short send broke its chain; it goes out again, from its first unsent byte.
+  @inline(never)
+  private mutating func fellShort(_ head: UInt32, _ index: Int) {
+    tally.shortSends &+= 1
+    if unsafe streams[index].failure != 0 { return settle(head) }
+    if !options.ordered { append(head, to: index) }
+  }
+
+  @inline(never)
   private mutating func failed(_ head: UInt32, _ index: Int, errno: Int32) {
     if unsafe streams[index].failure == 0 {
       switch errno {
@@ -89,6 +94,7 @@ extension SendLoop {
   }
 
   /// Nothing more of this request will be handed to the kernel.
+  @inline(__always)
   private mutating func settle(_ head: UInt32) {
     unsafe pool.slots[Int(head)].state = .awaiting
     if unsafe pool.slots[Int(head)].pending == 0 { pool.answer(head) }
@@ -99,6 +105,7 @@ extension SendLoop {
   /// A request cancelled because its chain broke was never started, says so without the flag, and
   /// is followed by a notification all the same (io_uring/net.c, io_send_zc_cleanup). That one must
   /// not count for whatever the slot carries by then.
+  @inline(__always)
   private mutating func notified(_ tag: OperationTag, usage: UInt32) {
     let head = tag.index
     let slot = unsafe pool.slots + Int(head)

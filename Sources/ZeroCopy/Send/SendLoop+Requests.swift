@@ -1,11 +1,12 @@
-import CIngestKernel
+public import CIngestKernel
 import Glibc
-import RingCore
+public import RingCore
 
 extension SendLoop {
   /// Fills slots and prepares their requests for every stream that can take some.
+  @inlinable
   mutating func prepare<Content: SendContent & ~Copyable>(
-    _ content: inout Content, elapsed: UInt64
+    _ content: inout Content
   ) {
     paced = false
     starved = false
@@ -17,76 +18,86 @@ extension SendLoop {
       if unsafe streams[index].failure != 0 { continue }
       // A chain is extended only once it is through: what comes later must not overtake it.
       if options.ordered, unsafe streams[index].inFlight > 0 { continue }
-      if unsafe !streams[index].ended { topUp(index, &content, elapsed: elapsed) }
+      if unsafe !streams[index].ended { topUp(index, &content) }
       if unsafe streams[index].chainHead != SendPool.none { issueChain(index) }
     }
-    if finishing || allStreamsEnded { pool.closeGeneration() }
+    if finishing || allEnded { pool.closeGeneration() }
   }
 
-  private var allStreamsEnded: Bool {
-    for index in 0..<streamCount where unsafe !streams[index].ended { return false }
-    return true
-  }
-
-  private mutating func topUp<Content: SendContent & ~Copyable>(
-    _ index: Int, _ content: inout Content, elapsed: UInt64
+  @inlinable
+  mutating func topUp<Content: SendContent & ~Copyable>(
+    _ index: Int, _ content: inout Content
   ) {
     var waiting = chainLength(index) &+ Int(unsafe streams[index].inFlight)
     while waiting < options.batch {
-      if options.byteRate > 0, !finishing, isAheadOfRate(elapsed) {
+      if options.byteRate > 0, !finishing, isAheadOfRate {
         paced = true
         return
       }
-      guard let head = fillRequest(index, &content) else { return }
-      pool.enlist(head)
-      append(head, to: index)
-      waiting &+= 1
-    }
-  }
-
-  private func isAheadOfRate(_ elapsed: UInt64) -> Bool {
-    Double(filledBytes) * 1e9 > Double(options.byteRate) * Double(elapsed)
-  }
-
-  /// One request of up to `gather` filled slots; nil when the content or the pool has nothing.
-  private mutating func fillRequest<Content: SendContent & ~Copyable>(
-    _ index: Int, _ content: inout Content
-  ) -> UInt32? {
-    var head = SendPool.none
-    var last = SendPool.none
-    for _ in 0..<options.gather {
-      guard let slot = pool.take() else {
-        if head == SendPool.none {
+      let head = fillSlot(index, &content)
+      guard head != SendPool.none else {
+        // A slot that the content had nothing for is back in the pool.
+        if pool.available == 0 {
           tally.poolWaits &+= 1
           starved = true
         }
-        break
+        return
       }
-      let fill = unsafe content.fill(
-        stream: index, finishing: finishing,
-        into: pool.bytes(of: slot, length: options.length))
-      guard fill.state == .ready else {
-        pool.putBack(slot)
-        if fill.state == .ended { unsafe streams[index].ended = true }
-        break
-      }
-      let entry = unsafe pool.slots + Int(slot)
-      unsafe entry.pointee.length = fill.length
-      unsafe entry.pointee.stream = UInt32(index)
-      filledBytes &+= UInt64(fill.length)
-      if head == SendPool.none {
-        head = slot
-      } else {
-        unsafe pool.slots[Int(last)].next = slot
-      }
-      last = slot
-      unsafe pool.slots[Int(head)].total &+= fill.length
-      unsafe pool.slots[Int(head)].records &+= fill.records
+      if options.gather > 1 { gather(head, index, &content) }
+      pool.enlist(head)
+      waiting &+= 1
+      // Datagrams go at once; what must keep its order goes as a chain.
+      if options.ordered || !issue(head, stream: index) { append(head, to: index) }
     }
-    return head == SendPool.none ? nil : head
   }
 
-  private func chainLength(_ index: Int) -> Int {
+  @usableFromInline
+  var isAheadOfRate: Bool {
+    Double(filledBytes) * 1e9 > Double(options.byteRate) * Double(elapsed)
+  }
+
+  /// A request of one filled slot; `SendPool.none` when the content or the pool has nothing.
+  @inlinable @inline(__always)
+  mutating func fillSlot<Content: SendContent & ~Copyable>(
+    _ index: Int, _ content: inout Content
+  ) -> UInt32 {
+    let slot = pool.take()
+    guard slot != SendPool.none else { return slot }
+    let fill = unsafe content.fill(
+      stream: index, finishing: finishing,
+      into: pool.bytes(of: slot, length: options.length))
+    guard fill.state == .ready else {
+      pool.putBack(slot)
+      if fill.state == .ended { unsafe streams[index].ended = true }
+      return SendPool.none
+    }
+    let entry = unsafe pool.slots + Int(slot)
+    unsafe entry.pointee.stream = UInt32(truncatingIfNeeded: index)
+    unsafe entry.pointee.length = fill.length
+    unsafe entry.pointee.total = fill.length
+    unsafe entry.pointee.records = fill.records
+    filledBytes &+= UInt64(fill.length)
+    return slot
+  }
+
+  /// Adds slots to a request until it has `gather` of them, or there are no more.
+  @inlinable @inline(never)
+  mutating func gather<Content: SendContent & ~Copyable>(
+    _ head: UInt32, _ index: Int, _ content: inout Content
+  ) {
+    var last = head
+    for _ in 1..<options.gather {
+      let slot = fillSlot(index, &content)
+      guard slot != SendPool.none else { return }
+      unsafe pool.slots[Int(last)].next = slot
+      unsafe pool.slots[Int(head)].total &+= pool.slots[Int(slot)].length
+      unsafe pool.slots[Int(head)].records &+= pool.slots[Int(slot)].records
+      last = slot
+    }
+  }
+
+  @usableFromInline
+  func chainLength(_ index: Int) -> Int {
     var count = 0
     var head = unsafe streams[index].chainHead
     while head != SendPool.none {
@@ -96,14 +107,16 @@ extension SendLoop {
     return count
   }
 
+  @inlinable @inline(__always)
   mutating func append(_ head: UInt32, to index: Int) {
+    let stream = unsafe streams + index
     unsafe pool.slots[Int(head)].chained = SendPool.none
-    if unsafe streams[index].chainTail == SendPool.none {
-      unsafe streams[index].chainHead = head
+    if unsafe stream.pointee.chainTail == SendPool.none {
+      unsafe stream.pointee.chainHead = head
     } else {
-      unsafe pool.slots[Int(streams[index].chainTail)].chained = head
+      unsafe pool.slots[Int(stream.pointee.chainTail)].chained = head
     }
-    unsafe streams[index].chainTail = head
+    unsafe stream.pointee.chainTail = head
   }
 
   mutating func removeFirst(of index: Int) -> UInt32 {
@@ -114,61 +127,69 @@ extension SendLoop {
     return head
   }
 
-  /// Hands the requests of a chain to the kernel, linked when order matters. Datagrams leave the
-  /// chain with that; the bytes of a stream stay in it until they are taken.
-  private mutating func issueChain(_ index: Int) {
+  /// Hands the requests of a chain to the kernel, linked when order matters. Datagrams, which are
+  /// here a second time, leave the chain with that; the bytes of a stream stay in it until they are
+  /// taken.
+  @usableFromInline
+  mutating func issueChain(_ index: Int) {
+    let link = options.ordered ? UInt8(IK_SQE_IO_LINK) : 0
     var before: UnsafeMutablePointer<io_uring_sqe>?
     var head = unsafe streams[index].chainHead
-    while head != SendPool.none {
-      guard let entry = unsafe ring.submissions.next() else { return }
-      if options.ordered, let before = unsafe before {
-        unsafe before.pointee.flags |= UInt8(IK_SQE_IO_LINK)
-      }
+    while head != SendPool.none, let entry = unsafe ring.submissions.next() {
+      if let before = unsafe before { unsafe before.pointee.flags |= link }
       unsafe before = entry
-      let next = unsafe pool.slots[Int(head)].chained
-      if !options.ordered { _ = removeFirst(of: index) }
       unsafe fillEntry(entry, head, stream: index)
-      head = next
+      head = unsafe pool.slots[Int(head)].chained
     }
+    guard !options.ordered else { return }
+    unsafe streams[index].chainHead = head
+    if head == SendPool.none { unsafe streams[index].chainTail = SendPool.none }
   }
 
-  @unsafe
-  private mutating func fillEntry(
+  /// Hands one request to the kernel; false when the submission queue is full.
+  @inlinable @inline(__always)
+  mutating func issue(_ head: UInt32, stream index: Int) -> Bool {
+    guard let entry = unsafe ring.submissions.next() else { return false }
+    unsafe fillEntry(entry, head, stream: index)
+    return true
+  }
+
+  @inlinable @inline(__always) @unsafe
+  mutating func fillEntry(
     _ entry: UnsafeMutablePointer<io_uring_sqe>, _ head: UInt32, stream index: Int
   ) {
     let slot = unsafe pool.slots + Int(head)
     invariant(unsafe slot.pointee.state == .filled, "only a filled slot goes to the kernel")
     let left = unsafe slot.pointee.total &- slot.pointee.sent
     let zeroCopy = left >= zeroCopyFrom
-    let flags = UInt32(MSG_NOSIGNAL) | (options.ordered ? UInt32(MSG_WAITALL) : 0)
-    var address = unsafe UnsafeRawPointer(
-      pool.address(of: head) + Int(slot.pointee.sent))
+    var address = unsafe UnsafeRawPointer(pool.address(of: head) + Int(slot.pointee.sent))
     var length = left
     var kind: UInt16 = 0
     if unsafe slot.pointee.next != SendPool.none {
-      length = gather(head)
-      unsafe address = UnsafeRawPointer(vectors! + Int(head) * options.gather)
+      unsafe address = writeVectors(of: head, &length)
       kind = UInt16(IK_SEND_VECTORIZED)
     }
+    let file = Int32(truncatingIfNeeded: index)
     if zeroCopy {
-      kind |= UInt16(IK_SEND_ZC_REPORT_USAGE) | (registered ? UInt16(IK_RECVSEND_FIXED_BUF) : 0)
-      unsafe ik_prep_send_zc(entry, Int32(index), address, length, flags, kind, 0)
+      unsafe ik_prep_send_zc(entry, file, address, length, messageFlags, kind | zeroCopyKind, 0)
     } else {
-      unsafe ik_prep_send(entry, Int32(index), address, length, flags)
+      unsafe ik_prep_send(entry, file, address, length, messageFlags)
       unsafe entry.pointee.ioprio = kind
     }
     unsafe entry.pointee.flags = UInt8(IK_SQE_FIXED_FILE)
-    unsafe slot.pointee.issue &+= 1
+    let issue = unsafe slot.pointee.issue &+ 1
+    unsafe slot.pointee.issue = issue
     unsafe entry.pointee.user_data =
-      OperationTag(.send, generation: slot.pointee.issue, index: head).rawValue
+      OperationTag(.send, generation: issue, index: head).rawValue
     unsafe slot.pointee.zeroCopy = zeroCopy
     unsafe slot.pointee.state = .inFlight
     unsafe streams[index].inFlight &+= 1
     inFlight &+= 1
   }
 
-  /// Writes the vectors of a request from its first unsent byte on; returns how many.
-  private mutating func gather(_ head: UInt32) -> UInt32 {
+  /// Writes the vectors of a request from its first unsent byte on, and how many there are.
+  @usableFromInline
+  mutating func writeVectors(of head: UInt32, _ total: inout UInt32) -> UnsafeRawPointer {
     // Allocated for every slot when requests have several (init).
     let list = unsafe vectors! + Int(head) * options.gather
     var skip = unsafe pool.slots[Int(head)].sent
@@ -187,6 +208,7 @@ extension SendLoop {
       }
       slot = unsafe pool.slots[Int(slot)].next
     }
-    return count
+    total = count
+    return UnsafeRawPointer(list)
   }
 }

@@ -8,7 +8,7 @@ import RingCore
 /// Per iteration: one io_uring_enter(2) and one acquire of the completion tail. A stream of
 /// bytes has one chain of linked requests under way (IOSQE_IO_LINK, MSG_WAITALL: a request starts
 /// when the one before it was taken as a whole); datagrams are independent requests.
-@safe
+@safe @usableFromInline
 package struct SendLoop: ~Copyable {
   /// A timeout request wakes the loop this often, in nanoseconds, to look at its flags.
   static let tick: UInt64 = 50_000_000
@@ -16,34 +16,44 @@ package struct SendLoop: ~Copyable {
   /// costs more than the copy (measured break-even: 1.5 to 8 KB).
   static let smallestZeroCopy: UInt32 = 2048
 
-  var ring: Ring
-  var pool: SendPool
-  let options: SendOptions
+  @usableFromInline var ring: Ring
+  @usableFromInline var pool: SendPool
+  @usableFromInline let options: SendOptions
   let shared: SendShared
-  let streams: UnsafeMutablePointer<SendStream>
-  let streamCount: Int
+  @usableFromInline let streams: UnsafeMutablePointer<SendStream>
+  @usableFromInline let streamCount: Int
   /// `options.gather` vectors for each slot; nil when one slot makes a request.
   let vectors: UnsafeMutablePointer<iovec>?
   let tickLength: UnsafeMutablePointer<__kernel_timespec>
-  var tally = SendTally()
+  @usableFromInline var tally = SendTally()
   var trial = SendTrial()
   /// Whether `trial` is still deciding.
   var onTrial: Bool
   /// Requests of at least this many bytes go out with zero-copy.
-  var zeroCopyFrom: UInt32
-  let registered: Bool
+  @usableFromInline var zeroCopyFrom: UInt32
+  /// What all requests have in common: the flags of send(2), and those of SEND_ZC.
+  @usableFromInline let messageFlags: UInt32
+  @usableFromInline let zeroCopyKind: UInt16
   /// Requests whose result is to come, and notifications to come.
-  var inFlight: UInt32 = 0
-  var unnotified: UInt32 = 0
-  var filledBytes: UInt64 = 0
-  var paced = false
-  var starved = false
-  var finishing = false
-  var firstStream = 0
-  package private(set) var remarks: [String] = []
+  @usableFromInline var inFlight: UInt32 = 0
+  @usableFromInline var unnotified: UInt32 = 0
+  @usableFromInline var filledBytes: UInt64 = 0
+  @usableFromInline var paced = false
+  @usableFromInline var starved = false
+  @usableFromInline var finishing = false
+  @usableFromInline var firstStream = 0
+  /// CLOCK_MONOTONIC in nanoseconds, as of the last tick or newer; and when filling ends, and when
+  /// waiting for what is under way does.
+  var now: UInt64 = 0
+  var deadline = UInt64.max
+  var drainUntil = UInt64.max
+  package internal(set) var remarks: [String] = []
+
+  /// Nanoseconds since the first fill was asked for, as of the last tick or newer.
+  var elapsed: UInt64 { now &- startedAt }
 
   /// When the first fill was asked for (CLOCK_MONOTONIC, nanoseconds).
-  package private(set) var startedAt: UInt64 = 0
+  package internal(set) var startedAt: UInt64 = 0
 
   /// Sets up the ring, the pool and its registration. `descriptors` are connected sockets, which
   /// stay the caller's and must outlive the loop.
@@ -89,7 +99,10 @@ package struct SendLoop: ~Copyable {
     } else {
       unsafe vectors = nil
     }
-    registered = options.mode == .zeroCopyFixed || options.mode == .trial
+    let registered = options.mode == .zeroCopyFixed || options.mode == .trial
+    zeroCopyKind =
+      UInt16(IK_SEND_ZC_REPORT_USAGE) | (registered ? UInt16(IK_RECVSEND_FIXED_BUF) : 0)
+    messageFlags = UInt32(MSG_NOSIGNAL) | (options.ordered ? UInt32(MSG_WAITALL) : 0)
     zeroCopyFrom = options.mode == .zeroCopy || options.mode == .zeroCopyFixed ? 0 : .max
     onTrial = options.mode == .trial
     streamCount = descriptors.count
@@ -132,41 +145,6 @@ package struct SendLoop: ~Copyable {
     }
   }
 
-  /// Sends until the content has ended, the duration is over or a stop is asked for, then waits for
-  /// the kernel's last word on every slot and, on TCP, for the peer's acknowledgement.
-  package mutating func run<Content: SendContent & ~Copyable>(_ content: inout Content) {
-    for slot in 0..<pool.slotCount {
-      unsafe content.prepare(pool.bytes(of: UInt32(slot), length: options.length))
-    }
-    let start = ik_clock_ns()
-    startedAt = start
-    let deadline = options.duration > 0 ? start &+ options.duration : .max
-    var drainUntil = UInt64.max
-    var now = start
-    trial.begin(now: start, cpu: ik_thread_cpu_ns())
-    armTick(now: now, deadline: deadline)
-    while !shared.abortRequested {
-      if !finishing, now >= deadline || shared.stopRequested {
-        finishing = true
-        drainUntil = now &+ options.drain
-      }
-      guard now < drainUntil else { return giveUp(ETIMEDOUT) }
-      prepare(&content, elapsed: now &- start)
-      if isDone { return finishStreams() }
-      let error = ring.enter(nextWait(elapsed: now &- start))
-      tally.enters &+= 1
-      guard error == 0 || error == EINTR || error == ETIME || error == EAGAIN || error == EBUSY
-      else { return giveUp(error) }
-      // The tick is due at the deadline at the latest, so between ticks nobody needs the time.
-      let ticked = reap()
-      if ticked || onTrial || options.byteRate > 0 { now = ik_clock_ns() }
-      if ticked { armTick(now: now, deadline: deadline) }
-      if onTrial { advanceTrial(now: now) }
-      shared.counters.publish(tally)
-    }
-    abort()
-  }
-
   /// The streams, in the order of the descriptors given.
   package func results() -> [SendStreamResult] {
     (0..<streamCount).map { index in
@@ -181,96 +159,6 @@ package struct SendLoop: ~Copyable {
     switch options.mode {
     case .trial: zeroCopyFrom == .max ? .plain : .zeroCopyFixed
     default: options.mode
-    }
-  }
-
-  private var isDone: Bool {
-    guard inFlight == 0, unnotified == 0 else { return false }
-    for index in 0..<streamCount {
-      let stream = unsafe streams[index]
-      if stream.failure == 0 && !(stream.ended && stream.chainHead == SendPool.none) {
-        return false
-      }
-    }
-    return true
-  }
-
-  /// A full batch for one stream, so that the task work of a whole chain runs in one enter; one
-  /// completion where a slow stream must not hold up the others.
-  private func nextWait(elapsed: UInt64) -> Ring.Wait {
-    let alone = streamCount == 1 || !options.ordered
-    if inFlight > 0 { return Ring.Wait(completions: alone ? inFlight : 1) }
-    if paced, starved == false {
-      let due = Double(filledBytes) * 1e9 / Double(options.byteRate) - Double(elapsed)
-      let pause = UInt64(min(max(due, 0), Double(SendLoop.tick)))
-      return Ring.Wait(completions: pause > 0 ? 1 : 0, timeoutNanoseconds: pause)
-    }
-    guard unnotified > 0, starved || allEnded else { return .none }
-    return Ring.Wait(completions: alone ? min(unnotified, UInt32(options.batch)) : 1)
-  }
-
-  private var allEnded: Bool {
-    for index in 0..<streamCount where unsafe streams[index].failure == 0 {
-      if unsafe !streams[index].ended { return false }
-    }
-    return true
-  }
-
-  private mutating func armTick(now: UInt64, deadline: UInt64) {
-    guard let entry = unsafe ring.submissions.next() else { return }
-    let left = deadline > now ? max(deadline &- now, 1_000_000) : SendLoop.tick
-    unsafe tickLength.pointee.tv_nsec = Int64(min(left, SendLoop.tick))
-    unsafe ik_prep(entry, Int32(IORING_OP_TIMEOUT.rawValue), -1, tickLength, 1, 0)
-    unsafe entry.pointee.user_data = OperationTag(.wake, index: 0).rawValue
-  }
-
-  private mutating func advanceTrial(now: UInt64) {
-    guard trial.epochIsOver(tally, now: now) else { return }
-    trial.closeEpoch(tally, now: now, cpu: ik_thread_cpu_ns())
-    let length = UInt32(options.length * options.gather)
-    guard let outcome = trial.outcome else {
-      zeroCopyFrom = trial.zeroCopyNow ? 0 : .max
-      return
-    }
-    onTrial = false
-    zeroCopyFrom = outcome.zeroCopy ? min(length, SendLoop.smallestZeroCopy) : .max
-    remarks.append(outcome.sentence(length: length))
-  }
-
-  /// Ends every stream that is not through, and drops what is under way.
-  private mutating func giveUp(_ error: Int32) {
-    for index in 0..<streamCount where unsafe streams[index].failure == 0 {
-      if unsafe streams[index].inFlight > 0 || !streams[index].ended {
-        unsafe streams[index].failure = error
-      }
-    }
-    abort()
-  }
-
-  /// Closing the ring cancels what is in flight; the kernel holds the pages of the pool for as long
-  /// as it reads them, whether or not they are still mapped here.
-  private mutating func abort() {
-    for index in 0..<streamCount {
-      if unsafe streams[index].failure == 0, unsafe !streams[index].ended {
-        unsafe streams[index].failure = ECANCELED
-      }
-      if options.ordered { unsafe _ = ik_abort(streams[index].descriptor) }
-    }
-    shared.counters.publish(tally)
-  }
-
-  private mutating func finishStreams() {
-    pool.closeGeneration()
-    invariant(
-      pool.available == pool.slotCount, "a finished sender has every slot back")
-    guard options.ordered else { return }
-    for index in 0..<streamCount where unsafe streams[index].failure == 0 {
-      unsafe _ = shutdown(streams[index].descriptor, Int32(SHUT_WR))
-    }
-    let limit = Int32(clamping: options.drain / 1_000_000)
-    for index in 0..<streamCount where unsafe streams[index].failure == 0 {
-      unsafe streams[index].failure = shared.finish(
-        streams[index].descriptor, milliseconds: limit)
     }
   }
 }

@@ -1,30 +1,34 @@
-import RingCore
+public import RingCore
 
 /// One slot of a send pool. A request is one slot or a list of them; what concerns the request as a
 /// whole stands in its first slot, the head.
+@usableFromInline
 struct SendSlot: BitwiseCopyable {
-  var state: State = .free
-  var zeroCopy = false
-  var copied = false
-  var stream: UInt32 = 0
+  @usableFromInline var state: State = .free
+  @usableFromInline var zeroCopy = false
+  @usableFromInline var copied = false
+  @usableFromInline var stream: UInt32 = 0
   /// The next slot of the request, of the free list or of the generation; `SendPool.none` ends it.
-  var next: UInt32 = SendPool.none
+  @usableFromInline var next: UInt32 = SendPool.none
   /// The next request of the stream's chain.
-  var chained: UInt32 = SendPool.none
-  var length: UInt32 = 0
-  var records: UInt32 = 0
+  @usableFromInline var chained: UInt32 = SendPool.none
+  @usableFromInline var length: UInt32 = 0
+  @usableFromInline var records: UInt32 = 0
   /// Bytes of the whole request, and those the kernel has taken.
-  var total: UInt32 = 0
-  var sent: UInt32 = 0
+  @usableFromInline var total: UInt32 = 0
+  @usableFromInline var sent: UInt32 = 0
   /// Bytes taken whose notification is still to come.
-  var unreported: UInt32 = 0
+  @usableFromInline var unreported: UInt32 = 0
   /// Notifications to come, and for which of the slot's last 64 hand-overs (bit = number mod 64).
-  var pending: UInt32 = 0
-  var expected: UInt64 = 0
+  @usableFromInline var pending: UInt32 = 0
+  @usableFromInline var expected: UInt64 = 0
   /// Times the slot was handed to the kernel as a head, over all its uses.
-  var issue: UInt32 = 0
-  var generation: UInt32 = SendPool.none
+  @usableFromInline var issue: UInt32 = 0
+  @usableFromInline var generation: UInt32 = SendPool.none
 
+  @inlinable init() {}
+
+  @usableFromInline
   enum State: UInt8, BitwiseCopyable {
     case free
     /// Being written, or waiting to be handed to the kernel (again).
@@ -46,29 +50,29 @@ struct SendSlot: BitwiseCopyable {
 ///
 /// The memory is on base pages: TCP charges a registered buffer on a large folio to the socket by
 /// the folio (io_uring/net.c, io_sg_from_iter), and one packet then fills the send buffer.
-@safe
+@safe @usableFromInline
 package struct SendPool: ~Copyable {
-  static let none = UInt32.max
+  @usableFromInline static let none = UInt32.max
   /// Registered buffers are at most 1 GiB each, and the pool is registered as one.
   package static let limit = 1 << 30
   /// Two completions per slot stay below the largest completion queue (65536).
   static let slotLimit = 16384
 
   private let mapping: MappedMemory
+  @usableFromInline let memory: UnsafeMutableRawPointer
   package var byteCount: Int { mapping.byteCount }
-  var memory: UnsafeMutableRawPointer { unsafe mapping.base }
-  package let stride: Int
+  @usableFromInline package let stride: Int
   /// From one slot's bytes to the next one's: the stride, or 0 where all slots share theirs.
-  private let step: Int
-  package let slotCount: Int
-  let slots: UnsafeMutablePointer<SendSlot>
+  @usableFromInline let step: Int
+  @usableFromInline package let slotCount: Int
+  @usableFromInline let slots: UnsafeMutablePointer<SendSlot>
   private let groups: UnsafeMutablePointer<Group>
-  private let groupSize: UInt32
-  private var freeHead: UInt32 = 0
+  @usableFromInline let groupSize: UInt32
+  @usableFromInline var freeHead: UInt32 = 0
   private var openGroup = SendPool.none
   private var freeGroups: UInt32 = 0
   /// Slots that may be taken now.
-  package private(set) var available: Int
+  @usableFromInline package var available: Int
 
   /// The requests of one generation: their slots go back together.
   private struct Group: BitwiseCopyable {
@@ -106,6 +110,7 @@ package struct SendPool: ~Copyable {
       unsafe slots[index].next = UInt32(index + 1)
       unsafe groups[index].next = UInt32(index + 1)
     }
+    unsafe memory = mapping.base
     self.mapping = mapping
     self.stride = stride
     step = shared ? 0 : stride
@@ -122,21 +127,24 @@ package struct SendPool: ~Copyable {
   }
 
   /// The bytes of a slot. The pointer is valid while the pool is.
+  @inlinable @inline(__always)
   func bytes(of slot: UInt32, length: Int) -> UnsafeMutableRawBufferPointer {
     invariant(Int(slot) < slotCount && length <= stride, "slot outside the send pool")
     return unsafe UnsafeMutableRawBufferPointer(start: address(of: slot), count: length)
   }
 
   /// Where a slot's bytes start.
-  @inline(__always)
+  @inlinable @inline(__always)
   func address(of slot: UInt32) -> UnsafeMutableRawPointer {
-    unsafe mapping.base + Int(slot) * step
+    unsafe memory + Int(slot) &* step
   }
 
   /// Takes the slot that came back last: its lines are the likeliest to be in the cache.
-  mutating func take() -> UInt32? {
-    guard freeHead != SendPool.none else { return nil }
+  /// ``none`` when all are out.
+  @inlinable @inline(__always)
+  mutating func take() -> UInt32 {
     let slot = freeHead
+    guard slot != SendPool.none else { return slot }
     let entry = unsafe slots + Int(slot)
     invariant(
       unsafe entry.pointee.state == .free && entry.pointee.pending == 0,
@@ -146,19 +154,25 @@ package struct SendPool: ~Copyable {
     unsafe entry.pointee = SendSlot()
     unsafe entry.pointee.state = .filled
     unsafe entry.pointee.issue = issue
-    available -= 1
+    available &-= 1
     return slot
   }
 
   /// Gives back a slot that nothing was sent from.
+  @usableFromInline
   mutating func putBack(_ slot: UInt32) {
     invariant(unsafe slots[Int(slot)].state == .filled, "only an unsent slot can be put back")
     free(slot)
   }
 
   /// Enters a request into the open generation, once, before it is first handed to the kernel.
+  @inlinable @inline(__always)
   mutating func enlist(_ head: UInt32) {
-    guard groupSize > 1 else { return }
+    if groupSize > 1 { joinGeneration(head) }
+  }
+
+  @usableFromInline
+  mutating func joinGeneration(_ head: UInt32) {
     if openGroup == SendPool.none {
       openGroup = freeGroups
       // There are as many groups as slots, and a live group has a slot out.
@@ -173,6 +187,7 @@ package struct SendPool: ~Copyable {
   }
 
   /// Lets a generation that will get no more requests go when those it has are answered.
+  @usableFromInline
   mutating func closeGeneration() {
     guard openGroup != SendPool.none else { return }
     let group = openGroup
@@ -183,17 +198,28 @@ package struct SendPool: ~Copyable {
 
   /// The kernel has said its last word on a request: its slots go back, at once or with their
   /// generation.
+  @inline(__always)
   mutating func answer(_ head: UInt32) {
     let entry = unsafe slots + Int(head)
     invariant(
       unsafe entry.pointee.pending == 0 && entry.pointee.state == .awaiting,
       "a request is answered only once the kernel is done with its bytes")
-    let group = unsafe entry.pointee.generation
+    if unsafe entry.pointee.next == SendPool.none, unsafe entry.pointee.generation == SendPool.none
+    {
+      free(head)
+    } else {
+      answerAll(head)
+    }
+  }
+
+  /// ``answer(_:)`` for a request of several slots, or one of a generation.
+  @inline(never)
+  private mutating func answerAll(_ head: UInt32) {
+    let group = unsafe slots[Int(head)].generation
     var slot = head
     while slot != SendPool.none {
       let next = unsafe slots[Int(slot)].next
       if group == SendPool.none {
-        unsafe slots[Int(slot)].state = .awaiting
         free(slot)
       } else {
         unsafe slots[Int(slot)].state = .answered
@@ -221,11 +247,12 @@ package struct SendPool: ~Copyable {
     freeGroups = group
   }
 
+  @inline(__always)
   private mutating func free(_ slot: UInt32) {
     let entry = unsafe slots + Int(slot)
     unsafe entry.pointee.state = .free
     unsafe entry.pointee.next = freeHead
     freeHead = slot
-    available += 1
+    available &+= 1
   }
 }

@@ -1,17 +1,18 @@
 import CIngestKernel
 
 /// The counters of one sending thread.
+@usableFromInline
 package struct SendTally: Sendable, Equatable, BitwiseCopyable {
-  package var bytes: UInt64 = 0
-  package var records: UInt64 = 0
-  package var sends: UInt64 = 0
-  package var zeroCopySends: UInt64 = 0
-  package var copiedSends: UInt64 = 0
-  package var copiedBytes: UInt64 = 0
-  package var notifications: UInt64 = 0
-  package var poolWaits: UInt64 = 0
-  package var enters: UInt64 = 0
-  package var shortSends: UInt64 = 0
+  @usableFromInline package var bytes: UInt64 = 0
+  @usableFromInline package var records: UInt64 = 0
+  @usableFromInline package var sends: UInt64 = 0
+  @usableFromInline package var zeroCopySends: UInt64 = 0
+  @usableFromInline package var copiedSends: UInt64 = 0
+  @usableFromInline package var copiedBytes: UInt64 = 0
+  @usableFromInline package var notifications: UInt64 = 0
+  @usableFromInline package var poolWaits: UInt64 = 0
+  @usableFromInline package var enters: UInt64 = 0
+  @usableFromInline package var shortSends: UInt64 = 0
 
   package init() {}
 }
@@ -44,19 +45,20 @@ package final class SendShared: @unchecked Sendable {
 }
 
 /// A stream as its ring keeps it.
+@usableFromInline
 struct SendStream: BitwiseCopyable {
-  var descriptor: Int32 = -1
+  @usableFromInline var descriptor: Int32 = -1
   /// The errno that ended it, 0 while it is well.
-  var failure: Int32 = 0
+  @usableFromInline var failure: Int32 = 0
   /// The content has no more for it.
-  var ended = false
+  @usableFromInline var ended = false
   /// Results to come.
-  var inFlight: UInt32 = 0
+  @usableFromInline var inFlight: UInt32 = 0
   /// Requests in the order of their bytes, from the first not yet taken as a whole.
-  var chainHead: UInt32 = SendPool.none
-  var chainTail: UInt32 = SendPool.none
-  var bytes: UInt64 = 0
-  var records: UInt64 = 0
+  @usableFromInline var chainHead: UInt32 = SendPool.none
+  @usableFromInline var chainTail: UInt32 = SendPool.none
+  @usableFromInline var bytes: UInt64 = 0
+  @usableFromInline var records: UInt64 = 0
 }
 
 /// What a stream came to.
