@@ -1,3 +1,5 @@
+public import CIngestKernel
+
 /// The shape of an area: how many buffers of what size, and the arithmetic between an offset and
 /// the buffer that holds it. Sizes are in bytes; the buffer size is a power of two of at least
 /// 4096, the area at most 4 GiB (Linux up to 7.2 computes completion offsets in 32 bits:
@@ -62,6 +64,13 @@ public struct AreaMemory {
     let start = unsafe UnsafeRawPointer(
       base + Int(truncatingIfNeeded: lease.offset & AreaLayout.offsetMask))
     return try body(unsafe RawSpan(_unsafeStart: start, byteCount: Int(lease.length)))
+  }
+
+  /// Asks the CPU for the first cache line at an offset, which is soon to be read: what a network
+  /// card wrote is in none of its own caches. Any offset will do, it is a hint.
+  @inlinable @inline(__always)
+  public func prefetch(at offset: UInt64) {
+    unsafe ik_prefetch(base + Int(truncatingIfNeeded: offset & AreaLayout.offsetMask))
   }
 
   /// The address of an offset, for code that hands it to the kernel or to a C library.

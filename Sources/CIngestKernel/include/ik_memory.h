@@ -37,6 +37,9 @@ static inline uint32_t ik_exchange_u32(uint32_t *word, uint32_t value) {
   return __atomic_exchange_n(word, value, __ATOMIC_ACQ_REL);
 }
 
+// Asks for the cache line at an address, to be read soon: a hint, which never faults.
+static inline void ik_prefetch(const void *at) { __builtin_prefetch(at); }
+
 // Tells the CPU that this thread spins.
 static inline void ik_pause(void) {
 #if defined(__x86_64__)

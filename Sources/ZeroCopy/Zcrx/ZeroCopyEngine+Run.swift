@@ -13,6 +13,9 @@ extension ZeroCopyEngine {
     core.recordBatch(ready, free: refill.unread)
     var view = refill.beginBatch()
     var tally = Tally()
+    let area = core.batch.area
+    // Known when this is compiled for most chains.
+    let looksAhead = stage.readsPayload
     #if DEBUG
       view.batch = core.counters.batches
     #endif
@@ -23,6 +26,11 @@ extension ZeroCopyEngine {
       let result = unsafe entry.pointee.res
       let flags = unsafe entry.pointee.flags
       index &+= 1
+      // The first line of what comes next arrives while this is worked on; whatever offset stands
+      // in a completion of another kind, it does no harm.
+      if looksAhead && index != ready {
+        unsafe area.prefetch(at: completions.entry(index).pointee.zcrx_offset)
+      }
       if tag.kindByte == OperationTag.Kind.receive.rawValue && result > 0 {
         take(
           slot: tag.index, offset: unsafe entry.pointee.zcrx_offset,

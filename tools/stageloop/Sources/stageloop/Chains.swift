@@ -26,7 +26,8 @@ struct Times {
   var verified: UInt64 = 0
 }
 
-/// Passes of a chain over all leases of an area, each a connection of its own; batches of 64.
+/// Passes of a chain over all leases of an area, each a connection of its own; batches of 64, in
+/// which the next lease's first line is asked for ahead, as the zero-copy engine does.
 @inline(__always)
 func passes<F: Framer, C: Checksum & ~Copyable>(
   _ chain: inout RecordChain<F, Checked<C, NullSink>>, _ memory: borrowing Memory,
@@ -41,6 +42,9 @@ func passes<F: Framer, C: Checksum & ~Copyable>(
       let end = min(index + 64, memory.count)
       while index < end {
         let offset = unsafe UInt64(memory.order[index]) &* UInt64(size)
+        if chain.readsPayload && index + 1 < end {
+          unsafe batch.area.prefetch(at: UInt64(memory.order[index + 1]) &* UInt64(size))
+        }
         let lease = Lease(offset: offset, length: size, connection: 0)
         _ = chain.take(lease, in: &batch).take()
         index += 1
