@@ -2,7 +2,7 @@
 
 from context import RX_CPU
 
-AREA, BUFFER = "8m", "64k"
+AREA, BUFFER = "4m", "32k"
 PLAIN, LOWAT = "recv() 64K, one hot buffer", "recv() + LOWAT 1M, pool 8M"
 FLOOR, MAPPED = "no copy (MSG_TRUNC + LOWAT)", "TCP_ZEROCOPY_RECEIVE"
 TWIN = "C twin (io_uring)"

@@ -3,11 +3,22 @@ import NICControl
 import RingCore
 import ZeroCopy
 
+extension ReceiveConfiguration {
+  /// Bytes of area per ring of the copy engine: where leases come back at once, so few that what
+  /// the kernel copies stays near a core's own cache; else twice as many, for those that are held.
+  /// Smaller ones run empty within a wait.
+  package var copyArea: Int {
+    if area > 0 { return area }
+    return sink == "null" && place.isEmpty ? 4 << 20 : 8 << 20
+  }
+
+  /// Bytes of one buffer of the copy engine: with 64 KiB a byte received costs an eighth more, with
+  /// 16 KiB as much less over one path as it costs more over the other (tools/bench/LOG.md).
+  package var copyBuffer: Int { buffer > 0 ? buffer : 32 << 10 }
+}
+
 // How large areas and rings are.
 extension EnginePlan {
-  /// Area and buffer of the copy engine.
-  static let copyArea = 8 << 20
-  static let copyBuffer = 64 << 10
   /// Connections that an area is sized for, and the unread bytes that each may leave in it: with
   /// more of them buffers run out sooner, and TCP holds the senders back.
   static let sizedConnections = 16
@@ -17,8 +28,8 @@ extension EnginePlan {
 
   /// Bytes of area per ring, with buffers of this length.
   func area(_ configuration: ReceiveConfiguration, bufferLength: Int) -> Int {
+    if engine == .copy { return configuration.copyArea }
     if configuration.area != 0 { return configuration.area }
-    if engine == .copy { return EnginePlan.copyArea }
     return sizing(configuration, bufferLength: bufferLength).layout.byteCount
   }
 

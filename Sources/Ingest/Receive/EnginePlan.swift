@@ -50,7 +50,7 @@ struct EnginePlan: Sendable {
     switch engine {
     case .copy:
       threads = configuration.threads
-      bufferLengths = [configuration.buffer == 0 ? EnginePlan.copyBuffer : configuration.buffer]
+      bufferLengths = [configuration.copyBuffer]
     case .deviceless:
       threads = configuration.threads
       // The kernel takes no other length without a device.

@@ -10,7 +10,7 @@ struct SaturateOptions: ParsableArguments {
   var mtu: Int?
   @Option(
     help: ArgumentHelp(
-      "Bytes of one buffer of the area, of this run and of the plan (64K here, 4K planned).",
+      "Bytes of one buffer of the area, of this run and of the plan (32K here, 4K planned).",
       valueName: "4K"))
   var buffer: String?
   @Option(help: ArgumentHelp("Plan for so much more than the mean.", valueName: "1.25"))

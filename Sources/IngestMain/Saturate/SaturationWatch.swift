@@ -72,12 +72,12 @@ final class SaturationWatch {
     let seen = evidence(receive, send)
     let costs = costs(seen, receive)
     var here = CapacityWish()
-    here.bufferBytes = receive.buffer > 0 ? receive.buffer : SaturationWatch.copyBuffer
+    here.bufferBytes = receive.copyBuffer
     here.recordBytes = send.recordMaximum == 0 ? send.length : send.recordMaximum
     here.threads = receive.threads
     here.senderThreads = send.threads
     here.ringBuffers = 0
-    here.areaBytes = receive.area > 0 ? receive.area : SaturationWatch.copyArea
+    here.areaBytes = receive.copyArea
     let plan = nic.map { nic -> CapacityPlan in
       var wish = nic
       wish.recordBytes = here.recordBytes
@@ -93,9 +93,6 @@ final class SaturationWatch {
 
   /// Bytes of a lease that is about a buffer of a NIC.
   private static let shortLease = 16384.0
-  /// What the copy engine takes where nothing is said.
-  private static let copyBuffer = 64 << 10
-  private static let copyArea = 8 << 20
 
   private func evidence(
     _ receive: ReceiveConfiguration, _ send: SendConfiguration
@@ -123,9 +120,7 @@ final class SaturationWatch {
     seen.ring.noBuffers = new.noBuffers &- old.noBuffers
     seen.ring.completionsFull = new.completionsFull &- old.completionsFull
     seen.ring.refillFlushes = new.refillFlushes &- old.refillFlushes
-    let buffer = receive.buffer > 0 ? receive.buffer : SaturationWatch.copyBuffer
-    let area = receive.area > 0 ? receive.area : SaturationWatch.copyArea
-    seen.ring.buffers = max(area / buffer, 1) * receive.threads
+    seen.ring.buffers = max(receive.copyArea / receive.copyBuffer, 1) * receive.threads
     seen.ring.heldShare =
       looks > 0 ? min(1, heldSum / Double(looks) / Double(seen.ring.buffers)) : 0
     seen.ring.freeLow = new.freeBuffersLow
