@@ -205,6 +205,24 @@ import Testing
     #expect(near.limiter == .stage("checksum") && near.confidence == .medium)
   }
 
+  @Test func partsThatAreAlikeAreTheApplication() {
+    for share in [0.41, 0.49] {
+      let alike = SaturationRuleTests.seen {
+        $0.receiver.running = 0.97
+        $0.handling = 0.85
+        $0.parts = [.init("parse", share: share), .init("sink", share: share - 0.01)]
+      }
+      #expect(alike.limiter == .application)
+    }
+    // On another thread the other one is no part of the same time.
+    let apart = SaturationRuleTests.seen {
+      $0.receiver.running = 0.97
+      $0.handling = 0.85
+      $0.parts = [.init("parse", share: 0.9), .init("sink", place: "sink", share: 0.85)]
+    }
+    #expect(apart.limiter == .stage("parse"))
+  }
+
   @Test func everyLimiterHasWordsAndARemedy() {
     let all: [Limiter] = [
       .sender, .softInterrupts, .application, .link, .copies, .ring(.area), .ring(.completions),

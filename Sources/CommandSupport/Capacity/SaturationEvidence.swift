@@ -103,6 +103,14 @@ package struct SaturationEvidence: Encodable, Equatable, Sendable {
   package var bitsPerSecond: Double { seconds > 0 ? Double(bytes) * 8 / seconds : 0 }
   /// The part that took most time.
   package var slowest: Part? { parts.max { $0.share < $1.share } }
+  /// The same where no other part of its thread has nearly as much: three quarters.
+  package var outstanding: Part? {
+    guard let slowest else { return nil }
+    let isAlone = parts.allSatisfy {
+      $0.name == slowest.name || $0.place != slowest.place || $0.share < slowest.share * 0.75
+    }
+    return isAlone ? slowest : nil
+  }
 }
 
 /// What a run was limited by, and why that is believed.

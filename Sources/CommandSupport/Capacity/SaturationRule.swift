@@ -121,7 +121,7 @@ package enum SaturationRule {
 
   /// One part of the chain that has its thread to itself.
   private static func part(_ seen: SaturationEvidence) -> SaturationFinding? {
-    guard let slow = seen.slowest, slow.share >= partShare else { return nil }
+    guard let slow = seen.outstanding, slow.share >= partShare else { return nil }
     // Handling is seen by looking: the thread must be within batches for as long.
     guard slow.place != "own" || seen.handling >= partShare else { return nil }
     var reasons = [
@@ -170,7 +170,7 @@ package enum SaturationRule {
             + "\(percent(seen.copiedShare)) of the bytes",
         ])
     }
-    if let slow = seen.slowest, slow.share >= 0.4 {
+    if let slow = seen.outstanding, slow.share >= 0.4 {
       return SaturationFinding(
         .stage(slow.name), sure, [busy, "\(slow.name) has \(percent(slow.share)) of it"])
     }
