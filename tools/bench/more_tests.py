@@ -15,6 +15,7 @@ import sys
 import tempfile
 import types
 import unittest
+import unittest.mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -170,7 +171,7 @@ class Guest(unittest.TestCase):
             file.flush()
             options = types.SimpleNamespace(counts=file.name)
             run = context.Context(options, PROGRAMS, context.Progress(), {})
-            return suite_guest.run(run)
+            return suite_guest.receiving(run)
 
     def test_targets(self):
         rows = {"zcrx 4K": (2.0, 590), "zcrx 16K": (1.9, 1800), "zcrx 64K": (1.95, 6000),
@@ -178,6 +179,15 @@ class Guest(unittest.TestCase):
         met = [target.met for target in self.result(rows).targets]
         self.assertEqual(met, [True, True, False, True, True])
         self.assertEqual(len(self.result(rows).tables[0]["rows"]), 4)
+
+    def test_sends_are_held_against_the_example(self):
+        told = {"600": {"example send": 4800.0, "ingest send": 5000.0, "ingest send-zc": 5200.0},
+                "4000": {"example send": 6000.0, "ingest send": 5900.0, "ingest send-zc": 5200.0}}
+        with unittest.mock.patch.object(suite_guest, "sent", return_value=(told, "command")):
+            result = suite_guest.sending(context.Context(None, PROGRAMS, context.Progress(), {}))
+        target, = result.targets
+        self.assertEqual((target.values, target.met), ([0.96], False))
+        self.assertEqual([row[0] for row in result.tables[0]["rows"]], list(told["600"]))
 
     def test_a_row_that_is_missing_is_said(self):
         with self.assertRaises(measure.Failed):
