@@ -1,4 +1,4 @@
-"""Instructions of whole paths, of zero-copy receive and of sending, counted in an emulated guest."""
+"""Instructions of whole paths, receiving and sending, counted in an emulated guest."""
 
 import json
 import os

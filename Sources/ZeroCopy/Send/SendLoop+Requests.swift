@@ -21,7 +21,7 @@ extension SendLoop {
       if unsafe !streams[index].ended { topUp(index, &content) }
       if unsafe streams[index].chainHead != SendPool.none { issueChain(index) }
     }
-    if finishing || allEnded { pool.closeGeneration() }
+    if finishing || allEnded() { pool.closeGeneration() }
   }
 
   @inlinable
@@ -30,7 +30,7 @@ extension SendLoop {
   ) {
     var waiting = chainLength(index) &+ Int(unsafe streams[index].inFlight)
     while waiting < options.batch {
-      if options.byteRate > 0, !finishing, isAheadOfRate {
+      if options.byteRate > 0, !finishing, isAheadOfRate() {
         paced = true
         return
       }
@@ -52,7 +52,7 @@ extension SendLoop {
   }
 
   @usableFromInline
-  var isAheadOfRate: Bool {
+  mutating func isAheadOfRate() -> Bool {
     Double(filledBytes) * 1e9 > Double(options.byteRate) * Double(elapsed)
   }
 
@@ -97,7 +97,7 @@ extension SendLoop {
   }
 
   @usableFromInline
-  func chainLength(_ index: Int) -> Int {
+  mutating func chainLength(_ index: Int) -> Int {
     var count = 0
     var head = unsafe streams[index].chainHead
     while head != SendPool.none {
