@@ -20,13 +20,9 @@ public enum Digest {
     guard let base = bytes.baseAddress else { return crc }
     // crc32_iscsi inverts neither its seed nor its result, takes its length as an int, and only
     // reads, though its pointer is not const.
+    var state = ~crc
     var start = unsafe UnsafeMutableRawPointer(mutating: base)
     var left = bytes.count
-    if left <= longestCall {
-      return unsafe ~crc32_iscsi(
-        start.assumingMemoryBound(to: UInt8.self), Int32(truncatingIfNeeded: left), ~crc)
-    }
-    var state = ~crc
     while left > 0 {
       let part = min(left, longestCall)
       state = unsafe crc32_iscsi(

@@ -12,8 +12,8 @@ extension ReceiveConfiguration {
     return sink == "null" && place.isEmpty ? 4 << 20 : 8 << 20
   }
 
-  /// Bytes of one buffer of the copy engine: with 64 KiB a byte received costs an eighth more, with
-  /// 16 KiB as much less over one path as it costs more over the other (tools/bench/LOG.md).
+  /// Bytes of one buffer of the copy engine: 64 KiB cost more over veth and the same over loopback,
+  /// 16 KiB the same over veth and more over loopback (tools/bench/LOG.md).
   package var copyBuffer: Int { buffer > 0 ? buffer : 32 << 10 }
 }
 

@@ -242,13 +242,6 @@ package struct MessageSendLoop: ~Copyable {
 
   private mutating func finishStreams() {
     guard options.ordered else { return }
-    for index in 0..<streamCount where unsafe streams[index].failure == 0 {
-      unsafe _ = shutdown(streams[index].descriptor, Int32(SHUT_WR))
-    }
-    let limit = Int32(clamping: options.drain / 1_000_000)
-    for index in 0..<streamCount where unsafe streams[index].failure == 0 {
-      unsafe streams[index].failure = shared.finish(
-        streams[index].descriptor, milliseconds: limit)
-    }
+    unsafe shared.finish(streams, streamCount, within: options.drain)
   }
 }

@@ -166,7 +166,7 @@ extension SendLoop {
     var length = left
     var kind: UInt16 = 0
     if unsafe slot.pointee.next != SendPool.none {
-      unsafe address = writeVectors(of: head, &length)
+      unsafe (address, length) = writeVectors(of: head)
       kind = UInt16(IK_SEND_VECTORIZED)
     }
     let file = Int32(truncatingIfNeeded: index)
@@ -189,7 +189,7 @@ extension SendLoop {
 
   /// Writes the vectors of a request from its first unsent byte on, and how many there are.
   @usableFromInline
-  mutating func writeVectors(of head: UInt32, _ total: inout UInt32) -> UnsafeRawPointer {
+  mutating func writeVectors(of head: UInt32) -> (UnsafeRawPointer, UInt32) {
     // Allocated for every slot when requests have several (init).
     let list = unsafe vectors! + Int(head) * options.gather
     var skip = unsafe pool.slots[Int(head)].sent
@@ -208,7 +208,6 @@ extension SendLoop {
       }
       slot = unsafe pool.slots[Int(slot)].next
     }
-    total = count
-    return UnsafeRawPointer(list)
+    return (UnsafeRawPointer(list), count)
   }
 }

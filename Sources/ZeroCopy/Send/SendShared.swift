@@ -1,4 +1,5 @@
 import CIngestKernel
+import Glibc
 
 /// The counters of one sending thread.
 @usableFromInline
@@ -38,9 +39,19 @@ package final class SendShared: @unchecked Sendable {
   package var stopRequested: Bool { unsafe ik_load_relaxed_u64(flags) != 0 }
   package var abortRequested: Bool { unsafe ik_load_relaxed_u64(flags + 1) != 0 }
 
-  /// Waits until the peer of a TCP socket has acknowledged everything; 0 or the errno.
-  func finish(_ descriptor: Int32, milliseconds: Int32) -> Int32 {
-    -(unsafe ik_tcp_finish(descriptor, milliseconds, flags + 1))
+  /// Ends the TCP streams that are well, and waits until each one's peer has acknowledged
+  /// everything, for so many nanoseconds each; what fails is its stream's `failure`.
+  @unsafe
+  func finish(
+    _ streams: UnsafeMutablePointer<SendStream>, _ count: Int, within nanoseconds: UInt64
+  ) {
+    for index in 0..<count where unsafe streams[index].failure == 0 {
+      unsafe _ = shutdown(streams[index].descriptor, Int32(SHUT_WR))
+    }
+    let limit = Int32(clamping: nanoseconds / 1_000_000)
+    for index in 0..<count where unsafe streams[index].failure == 0 {
+      unsafe streams[index].failure = -ik_tcp_finish(streams[index].descriptor, limit, flags + 1)
+    }
   }
 }
 
