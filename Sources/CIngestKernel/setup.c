@@ -7,25 +7,37 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+// io_uring_queue_init_params() of liburing 2.3 writes the index array even where there is none.
 static int open_with(struct io_uring *ring, uint32_t entries, uint32_t completion_entries,
                      uint32_t flags) {
   struct io_uring_params params;
   memset(&params, 0, sizeof params);
-  params.flags = flags | IK_SETUP_CQE32 | IK_SETUP_CQSIZE | IK_SETUP_CLAMP | IK_SETUP_SUBMIT_ALL;
+  params.flags = flags | IK_SETUP_CQSIZE | IK_SETUP_CLAMP | IK_SETUP_SUBMIT_ALL;
   params.cq_entries = completion_entries;
-  memset(ring, 0, sizeof *ring);
-  return io_uring_queue_init_params(entries, ring, &params);
-}
-
-int ik_ring_open(struct io_uring *ring, uint32_t entries, uint32_t completion_entries) {
-  int error = open_with(ring, entries, completion_entries,
-                        IK_SETUP_SINGLE_ISSUER | IK_SETUP_DEFER_TASKRUN);
-  if (error == -EINVAL) error = open_with(ring, entries, completion_entries, IK_SETUP_COOP_TASKRUN);
-  if (error) return error;
+  int fd = (int)syscall(__NR_io_uring_setup, entries, &params);
+  if (fd < 0) return -errno;
+  int error = io_uring_queue_mmap(fd, &params, ring);
+  if (error) {
+    close(fd);
+    return error;
+  }
+  ring->features = params.features;
   // The index array always says "in order"; written once, it need not be touched again.
-  if (!(ring->flags & IK_SETUP_NO_SQARRAY)) {
+  if (!(flags & IK_SETUP_NO_SQARRAY)) {
     for (uint32_t i = 0; i <= *ring->sq.kring_mask; i++) ring->sq.array[i] = i;
   }
+  return 0;
+}
+
+int ik_ring_open(struct io_uring *ring, uint32_t entries, uint32_t completion_entries,
+                 uint32_t completion_size) {
+  const uint32_t deferred = IK_SETUP_SINGLE_ISSUER | IK_SETUP_DEFER_TASKRUN;
+  const uint32_t ways[] = {deferred | IK_SETUP_NO_SQARRAY, deferred, IK_SETUP_COOP_TASKRUN};
+  uint32_t size = completion_size == 32 ? IK_SETUP_CQE32 : 0;
+  int error = -EINVAL;
+  for (size_t i = 0; error == -EINVAL && i < sizeof ways / sizeof *ways; i++)
+    error = open_with(ring, entries, completion_entries, ways[i] | size);
+  if (error) return error;
   // A child must not keep the ring alive: its mappings would keep the memory pinned, its
   // descriptor the queue bound.
   (void)io_uring_ring_dontfork(ring);

@@ -1,6 +1,10 @@
 public import CIngestKernel
 
-/// The consumer's side of a completion queue of 32-byte entries (IORING_SETUP_CQE32).
+/// The consumer's side of a completion queue of 32-byte entries (IORING_SETUP_CQE32), as every ring
+/// that receives has it.
+public typealias CompletionRing = CompletionQueue<ik_cqe>
+
+/// The consumer's side of a completion queue, whose entries have 16 bytes or 32.
 ///
 /// One batch is: one ``available()`` (the acquire), reads of ``entry(_:)``, one ``advance(_:)``
 /// (the release). The memory is the kernel's, or a test's fake kernel's; this view owns nothing
@@ -8,10 +12,10 @@ public import CIngestKernel
 ///
 /// Protocol: man io_uring(7), "Completion queue"; the release of the head gives the slots back.
 @frozen @safe
-public struct CompletionRing {
+public struct CompletionQueue<Entry: BitwiseCopyable> {
   @usableFromInline let head: UnsafeMutablePointer<UInt32>
   @usableFromInline let tail: UnsafePointer<UInt32>
-  @usableFromInline let entries: UnsafePointer<ik_cqe>
+  @usableFromInline let entries: UnsafePointer<Entry>
   @usableFromInline let mask: UInt32
   /// The consumer's own copy of the head: nobody else writes it.
   @usableFromInline var position: UInt32
@@ -21,7 +25,7 @@ public struct CompletionRing {
   @inlinable @unsafe
   public init(
     unsafeHead head: UnsafeMutablePointer<UInt32>, tail: UnsafePointer<UInt32>,
-    entries: UnsafePointer<ik_cqe>, capacity: UInt32
+    entries: UnsafePointer<Entry>, capacity: UInt32
   ) {
     invariant(capacity > 0 && capacity & (capacity - 1) == 0, "CQ size is a power of two")
     unsafe self.head = head
@@ -39,7 +43,7 @@ public struct CompletionRing {
 
   /// The `index`-th completion of the batch; `index` < ``available()``.
   @inlinable @inline(__always) @unsafe
-  public func entry(_ index: UInt32) -> UnsafePointer<ik_cqe> {
+  public func entry(_ index: UInt32) -> UnsafePointer<Entry> {
     unsafe entries + Int((position &+ index) & mask)
   }
 

@@ -13,6 +13,49 @@ public struct SubmissionQueue {
   /// What is filled in is submitted with the next enter, so it must be complete by then.
   @inlinable @inline(__always) @unsafe
   public func next() -> UnsafeMutablePointer<io_uring_sqe>? { unsafe ik_sq_next(ring) }
+
+  /// Requests that can be claimed before the next enter: one acquire.
+  @inlinable @inline(__always)
+  package func room() -> UInt32 { unsafe ik_sq_room(ring) }
+
+  /// The next request where ``room()`` said that there is one. It holds what it held the last time,
+  /// at first zeroes.
+  @inlinable @inline(__always) @unsafe
+  package func claim() -> UnsafeMutablePointer<io_uring_sqe> { unsafe ik_sq_claim(ring) }
+
+  /// What ``claim()`` needs, by value, for a loop that claims several. Between getting and setting
+  /// it nothing else may claim.
+  @inlinable @inline(__always)
+  package var view: View {
+    get {
+      unsafe View(
+        entries: ring.pointee.sq.sqes, mask: ring.pointee.sq.kring_mask.pointee,
+        tail: ring.pointee.sq.sqe_tail)
+    }
+    nonmutating set { unsafe ring.pointee.sq.sqe_tail = newValue.tail }
+  }
+
+  @frozen @safe @usableFromInline
+  package struct View {
+    @usableFromInline let entries: UnsafeMutablePointer<io_uring_sqe>
+    @usableFromInline let mask: UInt32
+    @usableFromInline var tail: UInt32
+
+    @inlinable @inline(__always)
+    init(entries: UnsafeMutablePointer<io_uring_sqe>, mask: UInt32, tail: UInt32) {
+      unsafe self.entries = entries
+      self.mask = mask
+      self.tail = tail
+    }
+
+    /// ``SubmissionQueue/claim()``.
+    @inlinable @inline(__always) @unsafe
+    package mutating func claim() -> UnsafeMutablePointer<io_uring_sqe> {
+      let entry = unsafe entries + Int(tail & mask)
+      tail &+= 1
+      return unsafe entry
+    }
+  }
 }
 
 /// Who a completion is for: the kind in the top byte, a 24-bit generation against late answers to

@@ -37,7 +37,7 @@ public struct Ring: ~Copyable {
   public init(entries: UInt32, completionEntries: UInt32) throws(RingError) {
     let ring = UnsafeMutablePointer<io_uring>.allocate(capacity: 1)
     unsafe ring.initialize(to: io_uring())
-    let error = unsafe ik_ring_open(ring, entries, completionEntries)
+    let error = unsafe ik_ring_open(ring, entries, completionEntries, 32)
     guard error == 0 else {
       unsafe ring.deallocate()
       throw RingError("set up an io_uring of \(entries) entries", errno: -error, isRing: true)
@@ -136,27 +136,10 @@ public struct Ring: ~Copyable {
   /// Requests prepared that the kernel has not taken yet.
   public var unsubmitted: UInt32 { unsafe ik_ring_unsubmitted(ring) }
 
-  /// Registers buffers for fixed operations, in one system call. They stay pinned until the ring
-  /// closes. Errors: ENOMEM (RLIMIT_MEMLOCK), EFAULT (not mapped), EBUSY (registered before).
-  @unsafe
-  public func register(unsafeBuffers buffers: [iovec]) throws(RingError) {
-    let error = unsafe buffers.withUnsafeBufferPointer { list in
-      unsafe ik_ring_register_buffers(ring, list.baseAddress!, UInt32(list.count))
-    }
-    guard error == 0 else {
-      throw RingError("register \(unsafe buffers.count) buffers", errno: -error)
-    }
-  }
-
   /// Has waits poll the NAPI instances of the ring's sockets for up to this long
   /// (IORING_REGISTER_NAPI, 6.9). Returns 0 or the errno, positive.
   func busyPoll(microseconds: UInt32) -> Int32 {
     -(unsafe ik_ring_register_napi(ring, microseconds))
-  }
-
-  /// Whether this kernel knows an opcode (IORING_REGISTER_PROBE).
-  public func supports(opcode: UInt32) -> Bool {
-    unsafe ik_ring_has_opcode(ring, Int32(opcode)) != 0
   }
 
   /// Registers a provided-buffer ring. Returns 0 or the errno, positive.

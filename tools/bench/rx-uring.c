@@ -123,7 +123,7 @@ int main(int argc, char **argv) {
   struct pool pool = {0};
   pool_open(&pool, &o);
   struct io_uring ring;
-  errno = -ik_ring_open(&ring, 512, (uint32_t)o.completions);
+  errno = -ik_ring_open(&ring, 512, (uint32_t)o.completions, 32);
   if (errno) die("io_uring_setup");
   ik_ring_register_descriptor(&ring);
   errno = -ik_ring_register_pbufs(&ring, pool.ring, pool.mask + 1, 0,

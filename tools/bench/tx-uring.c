@@ -15,7 +15,6 @@ struct options {
 
 struct sender {
   struct io_uring ring;
-  const struct ik_cqe *entries;
   unsigned char *memory;
   uint32_t *free;
   size_t stride;
@@ -56,14 +55,14 @@ static void sender_open(struct sender *s, const struct options *o, int fd) {
   s->free = calloc(s->slots, sizeof *s->free);
   if (!s->free) die("calloc");
   for (uint32_t i = 0; i < s->slots; i++) s->free[s->top++] = s->slots - 1 - i;
-  errno = -ik_ring_open(&s->ring, s->slots < 4096 ? s->slots + 8 : 4096, 2 * s->slots + 64);
+  uint32_t entries = s->slots < 4096 ? s->slots + 8 : 4096;
+  errno = -ik_ring_open(&s->ring, entries, 2 * s->slots + 64, 16);
   if (errno) die("io_uring_setup");
   ik_ring_register_descriptor(&s->ring);
   if (io_uring_register_files(&s->ring, &fd, 1)) die("register the socket");
   struct iovec all = {.iov_base = s->memory, .iov_len = s->stride * s->slots};
   errno = o->fixed ? -ik_ring_register_buffers(&s->ring, &all, 1) : 0;
   if (errno) die("register buffers");
-  s->entries = (const struct ik_cqe *)(const void *)s->ring.cq.cqes;
 }
 
 static void prepare(struct sender *s, const struct options *o) {
@@ -92,7 +91,7 @@ static void prepare(struct sender *s, const struct options *o) {
 static void reap(struct sender *s) {
   uint32_t head = *s->ring.cq.khead, tail = ik_load_acquire_u32(s->ring.cq.ktail);
   for (; head != tail; head++) {
-    const struct ik_cqe *entry = &s->entries[head & *s->ring.cq.kring_mask];
+    const struct io_uring_cqe *entry = &s->ring.cq.cqes[head & *s->ring.cq.kring_mask];
     if (entry->flags & IK_CQE_F_NOTIF) {
       s->notifications++;
       s->unnotified--;

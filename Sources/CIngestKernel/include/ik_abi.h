@@ -122,6 +122,13 @@ struct ik_cqe {
   uint64_t zcrx_pad;
 };
 
+// A completion of a ring without IORING_SETUP_CQE32.
+struct ik_short_cqe {
+  uint64_t user_data;
+  int32_t res;
+  uint32_t flags;
+};
+
 // A refill entry (io_uring_zcrx_rqe). pad must be 0.
 struct ik_zcrx_rqe {
   uint64_t off;
@@ -276,6 +283,7 @@ struct ik_getevents_arg {
 #define IK_FIELD(type, field, at) _Static_assert(offsetof(type, field) == (at), #type "." #field)
 
 IK_LAYOUT(struct ik_cqe, 32);
+IK_LAYOUT(struct ik_short_cqe, 16);
 IK_FIELD(struct ik_cqe, res, 8);
 IK_FIELD(struct ik_cqe, flags, 12);
 IK_FIELD(struct ik_cqe, zcrx_offset, 16);

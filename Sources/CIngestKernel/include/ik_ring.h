@@ -2,19 +2,31 @@
 // use. An entry handed out is zeroed; its user_data is the caller's.
 #pragma once
 #include <liburing.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "ik_abi.h"
 
 #pragma clang assume_nonnull begin
 
+// Submission entries that can be claimed before the next enter.
+static inline uint32_t ik_sq_room(const struct io_uring *ring) {
+  const struct io_uring_sq *queue = &ring->sq;
+  unsigned head = __atomic_load_n(queue->khead, __ATOMIC_ACQUIRE);
+  return *queue->kring_mask + 1 - (queue->sqe_tail - head);
+}
+
+// The next submission entry where ik_sq_room() said that there is one. It holds an old request:
+// all of it is the caller's to write.
+static inline struct io_uring_sqe *ik_sq_claim(struct io_uring *ring) {
+  struct io_uring_sq *queue = &ring->sq;
+  return &queue->sqes[queue->sqe_tail++ & *queue->kring_mask];
+}
+
 // The next submission entry, or NULL when the queue is full until the next enter.
 static inline struct io_uring_sqe *_Nullable ik_sq_next(struct io_uring *ring) {
-  struct io_uring_sq *queue = &ring->sq;
-  unsigned head = __atomic_load_n(queue->khead, __ATOMIC_ACQUIRE);
-  if (queue->sqe_tail - head > *queue->kring_mask) return NULL;
-  struct io_uring_sqe *entry = &queue->sqes[queue->sqe_tail & *queue->kring_mask];
-  queue->sqe_tail++;
+  if (!ik_sq_room(ring)) return NULL;
+  struct io_uring_sqe *entry = ik_sq_claim(ring);
   memset(entry, 0, sizeof *entry);
   return entry;
 }
@@ -89,6 +101,17 @@ static inline void ik_prep_send_zc(struct io_uring_sqe *sqe, int fd, const void 
   sqe->msg_flags = message_flags;
   sqe->ioprio = send_flags;
   sqe->buf_index = buffer;
+}
+
+// A request like another one but for its socket and bytes. Writes the entry up to user_data: what
+// follows says which registered buffer, and is 0 in every request of a ring that only sends.
+static inline void ik_prep_like(struct io_uring_sqe *sqe, const struct io_uring_sqe *like, int fd,
+                                const void *at, uint32_t length, uint64_t user_data) {
+  memcpy(sqe, like, offsetof(struct io_uring_sqe, user_data));
+  sqe->fd = fd;
+  sqe->addr = (uint64_t)(uintptr_t)at;
+  sqe->len = length;
+  sqe->user_data = user_data;
 }
 
 #pragma clang assume_nonnull end

@@ -8,9 +8,11 @@
 
 #pragma clang assume_nonnull begin
 
-// Makes a ring of 32-byte completions in *ring: SINGLE_ISSUER and DEFER_TASKRUN where the kernel
-// has them (6.1), COOP_TASKRUN on 6.0. Returns 0 or a negative errno.
-int ik_ring_open(struct io_uring *ring, uint32_t entries, uint32_t completion_entries);
+// Makes a ring with completions of 16 or 32 bytes in *ring: SINGLE_ISSUER and DEFER_TASKRUN where
+// the kernel has them (6.1), COOP_TASKRUN on 6.0; without an index array from 6.6 on. Returns 0 or
+// a negative errno.
+int ik_ring_open(struct io_uring *ring, uint32_t entries, uint32_t completion_entries,
+                 uint32_t completion_size);
 void ik_ring_close(struct io_uring *ring);
 
 // Publishes the prepared requests and enters the kernel once.

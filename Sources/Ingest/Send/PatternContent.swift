@@ -5,7 +5,8 @@ import ZeroCopy
 /// share (``SendOptions/constant``); nothing is touched per send.
 struct PatternContent: SendContent, ~Copyable {
   let seed: UInt64
-  var budget: SendBudget
+  /// What is left to send.
+  var bytes: UInt64
 
   var failure: Int32 { 0 }
 
@@ -16,9 +17,10 @@ struct PatternContent: SendContent, ~Copyable {
   mutating func fill(
     stream: Int, finishing: Bool, into slot: UnsafeMutableRawBufferPointer
   ) -> SendFill {
-    if finishing || budget.isSpent { return .ended }
-    let length = Int(min(UInt64(slot.count), budget.bytes))
-    budget.spend(bytes: length)
-    return SendFill(length: length, records: 0)
+    // A pattern has no records to count, and "without limit" is more bytes than any run sends.
+    guard !finishing, bytes > 0 else { return .ended }
+    let length = min(UInt64(slot.count), bytes)
+    bytes &-= length
+    return SendFill(length: Int(length), records: 0)
   }
 }

@@ -83,7 +83,7 @@ final class SendThread: Sendable {
     let seed = plan.configuration.seed
     switch plan.content {
     case .pattern:
-      var content = PatternContent(seed: seed, budget: budget)
+      var content = PatternContent(seed: seed, bytes: budget.bytes)
       try run(&content)
     case .record(let kind):
       var content = RecordContent(

@@ -12,18 +12,27 @@ extension SendLoop {
       // The entry is the consumer's until advance.
       let entry = unsafe ring.completions.entry(index)
       let tag = unsafe OperationTag(rawValue: entry.pointee.user_data)
-      let result = unsafe entry.pointee.res
-      let flags = unsafe entry.pointee.flags
       if tag.kindByte == OperationTag.Kind.wake.rawValue {
         ticked = true
-      } else if flags & UInt32(IK_CQE_F_NOTIF) != 0 {
-        notified(tag, usage: UInt32(bitPattern: result))
       } else {
-        answered(tag.index, result, more: flags & UInt32(IK_CQE_F_MORE) != 0)
+        unsafe handle(entry)
       }
     }
     ring.completions.advance(count)
     return ticked
+  }
+
+  /// Handles a completion of a request.
+  @inline(__always) @unsafe
+  mutating func handle(_ entry: UnsafePointer<ik_short_cqe>) {
+    let tag = unsafe OperationTag(rawValue: entry.pointee.user_data)
+    let result = unsafe entry.pointee.res
+    let flags = unsafe entry.pointee.flags
+    if flags & UInt32(IK_CQE_F_NOTIF) != 0 {
+      notified(tag, usage: UInt32(bitPattern: result))
+    } else {
+      answered(tag.index, result, more: flags & UInt32(IK_CQE_F_MORE) != 0)
+    }
   }
 
   /// The result of a request. Whether a notification follows that counts is said by the flag alone:
@@ -38,7 +47,7 @@ extension SendLoop {
     inFlight &-= 1
     if more {
       unsafe slot.pointee.pending &+= 1
-      unsafe slot.pointee.expected |= 1 &<< UInt64(slot.pointee.issue & 63)
+      if !single { unsafe slot.pointee.expected |= 1 &<< UInt64(slot.pointee.issue & 63) }
       unnotified &+= 1
     }
     guard result >= 0 else { return failed(head, index, errno: -result) }
@@ -97,21 +106,24 @@ extension SendLoop {
   @inline(__always)
   private mutating func settle(_ head: UInt32) {
     unsafe pool.slots[Int(head)].state = .awaiting
-    if unsafe pool.slots[Int(head)].pending == 0 { pool.answer(head) }
+    guard unsafe pool.slots[Int(head)].pending == 0 else { return }
+    pool.answer(head)
   }
 
   /// A notification: the kernel no longer reads what one zero-copy send of the request took.
   ///
   /// A request cancelled because its chain broke was never started, says so without the flag, and
   /// is followed by a notification all the same (io_uring/net.c, io_send_zc_cleanup). That one must
-  /// not count for whatever the slot carries by then.
+  /// not count for whatever the slot carries by then. Single datagrams are in no chain.
   @inline(__always)
   private mutating func notified(_ tag: OperationTag, usage: UInt32) {
     let head = tag.index
     let slot = unsafe pool.slots + Int(head)
-    let bit = UInt64(1) &<< UInt64(tag.generation & 63)
-    guard unsafe slot.pointee.expected & bit != 0 else { return }
-    unsafe slot.pointee.expected &= ~bit
+    if !single {
+      let bit = UInt64(1) &<< UInt64(tag.generation & 63)
+      guard unsafe slot.pointee.expected & bit != 0 else { return }
+      unsafe slot.pointee.expected &= ~bit
+    }
     invariant(unsafe slot.pointee.pending > 0, "a notification for a request that expects one")
     unsafe slot.pointee.pending &-= 1
     unnotified &-= 1
@@ -125,6 +137,7 @@ extension SendLoop {
     if unsafe slot.pointee.copied { tally.copiedBytes &+= unsafe UInt64(slot.pointee.unreported) }
     unsafe slot.pointee.unreported = 0
     unsafe slot.pointee.copied = false
-    if unsafe slot.pointee.state == .awaiting { pool.answer(head) }
+    guard unsafe slot.pointee.state == .awaiting else { return }
+    pool.answer(head)
   }
 }

@@ -18,6 +18,10 @@ extension SendLoop {
       if unsafe streams[index].failure != 0 { continue }
       // A chain is extended only once it is through: what comes later must not overtake it.
       if options.ordered, unsafe streams[index].inFlight > 0 { continue }
+      if single, unsafe streams[index].chainHead == SendPool.none {
+        if unsafe !streams[index].ended { sendSingle(index, &content) }
+        continue
+      }
       if unsafe !streams[index].ended { topUp(index, &content) }
       if unsafe streams[index].chainHead != SendPool.none { issueChain(index) }
     }
@@ -35,14 +39,7 @@ extension SendLoop {
         return
       }
       let head = fillSlot(index, &content)
-      guard head != SendPool.none else {
-        // A slot that the content had nothing for is back in the pool.
-        if pool.available == 0 {
-          tally.poolWaits &+= 1
-          starved = true
-        }
-        return
-      }
+      guard head != SendPool.none else { return noteEmptyPool() }
       if options.gather > 1 { gather(head, index, &content) }
       pool.enlist(head)
       waiting &+= 1
@@ -54,6 +51,14 @@ extension SendLoop {
   @usableFromInline
   mutating func isAheadOfRate() -> Bool {
     Double(filledBytes) * 1e9 > Double(options.byteRate) * Double(elapsed)
+  }
+
+  /// After a slot could not be filled: one that the content had nothing for is back in the pool.
+  @usableFromInline
+  mutating func noteEmptyPool() {
+    guard pool.available == 0 else { return }
+    tally.poolWaits &+= 1
+    starved = true
   }
 
   /// A request of one filled slot; `SendPool.none` when the content or the pool has nothing.
@@ -135,7 +140,8 @@ extension SendLoop {
     let link = options.ordered ? UInt8(IK_SQE_IO_LINK) : 0
     var before: UnsafeMutablePointer<io_uring_sqe>?
     var head = unsafe streams[index].chainHead
-    while head != SendPool.none, let entry = unsafe ring.submissions.next() {
+    while head != SendPool.none, ring.submissions.room() > 0 {
+      let entry = unsafe ring.submissions.claim()
       if let before = unsafe before { unsafe before.pointee.flags |= link }
       unsafe before = entry
       unsafe fillEntry(entry, head, stream: index)
@@ -149,8 +155,8 @@ extension SendLoop {
   /// Hands one request to the kernel; false when the submission queue is full.
   @inlinable @inline(__always)
   mutating func issue(_ head: UInt32, stream index: Int) -> Bool {
-    guard let entry = unsafe ring.submissions.next() else { return false }
-    unsafe fillEntry(entry, head, stream: index)
+    guard ring.submissions.room() > 0 else { return false }
+    unsafe fillEntry(ring.submissions.claim(), head, stream: index)
     return true
   }
 
@@ -164,23 +170,14 @@ extension SendLoop {
     let zeroCopy = left >= zeroCopyFrom
     var address = unsafe UnsafeRawPointer(pool.address(of: head) + Int(slot.pointee.sent))
     var length = left
-    var kind: UInt16 = 0
-    if unsafe slot.pointee.next != SendPool.none {
-      unsafe (address, length) = writeVectors(of: head)
-      kind = UInt16(IK_SEND_VECTORIZED)
-    }
-    let file = Int32(truncatingIfNeeded: index)
-    if zeroCopy {
-      unsafe ik_prep_send_zc(entry, file, address, length, messageFlags, kind | zeroCopyKind, 0)
-    } else {
-      unsafe ik_prep_send(entry, file, address, length, messageFlags)
-      unsafe entry.pointee.ioprio = kind
-    }
-    unsafe entry.pointee.flags = UInt8(IK_SQE_FIXED_FILE)
+    let vectored = unsafe slot.pointee.next != SendPool.none
+    if vectored { unsafe (address, length) = writeVectors(of: head) }
     let issue = unsafe slot.pointee.issue &+ 1
     unsafe slot.pointee.issue = issue
-    unsafe entry.pointee.user_data =
-      OperationTag(.send, generation: issue, index: head).rawValue
+    unsafe ik_prep_like(
+      entry, templates + (zeroCopy ? 1 : 0), Int32(truncatingIfNeeded: index), address, length,
+      OperationTag(.send, generation: issue, index: head).rawValue)
+    if vectored { unsafe entry.pointee.ioprio |= UInt16(IK_SEND_VECTORIZED) }
     unsafe slot.pointee.zeroCopy = zeroCopy
     unsafe slot.pointee.state = .inFlight
     unsafe streams[index].inFlight &+= 1

@@ -32,11 +32,12 @@ extension SendLoop {
   /// Whether to send on, or to wait for what is under way; false once the streams were cut off.
   @usableFromInline
   mutating func goesOn() -> Bool {
-    guard !shared.abortRequested else {
+    guard unsafe ik_load_relaxed_u64(flags + SendShared.abortFlag) == 0 else {
       abort()
       return false
     }
-    if !finishing, now >= deadline || shared.stopRequested {
+    let stop = unsafe ik_load_relaxed_u64(flags + SendShared.stopFlag) != 0
+    if !finishing, now >= deadline || stop {
       finishing = true
       drainUntil = now &+ options.drain
     }
@@ -62,11 +63,13 @@ extension SendLoop {
       return false
     }
     // The tick is due at the deadline at the latest, so between ticks nobody needs the time.
-    let ticked = reap()
+    let ticked = single ? reapSingle() : reap()
     if ticked || onTrial || options.byteRate > 0 { now = ik_clock_ns() }
-    if ticked { armTick() }
+    if ticked {
+      armTick()
+      shared.counters.publish(tally)
+    }
     if onTrial { advanceTrial() }
-    shared.counters.publish(tally)
     return true
   }
 
@@ -153,6 +156,7 @@ extension SendLoop {
     pool.closeGeneration()
     invariant(
       pool.available == pool.slotCount, "a finished sender has every slot back")
+    shared.counters.publish(tally)
     guard options.ordered else { return }
     unsafe shared.finish(streams, streamCount, within: options.drain)
   }

@@ -1,4 +1,4 @@
-import CIngestKernel
+public import CIngestKernel
 import Glibc
 import RingCore
 
@@ -16,24 +16,29 @@ package struct SendLoop: ~Copyable {
   /// costs more than the copy (measured break-even: 1.5 to 8 KB).
   static let smallestZeroCopy: UInt32 = 2048
 
-  @usableFromInline var ring: Ring
+  @usableFromInline var ring: SendRing
   @usableFromInline var pool: SendPool
   @usableFromInline let options: SendOptions
   let shared: SendShared
+  /// Those of `shared`, looked at in every turn: through the object that is a retain and a release.
+  let flags: UnsafeMutablePointer<UInt64>
   @usableFromInline let streams: UnsafeMutablePointer<SendStream>
   @usableFromInline let streamCount: Int
   /// `options.gather` vectors for each slot; nil when one slot makes a request.
   let vectors: UnsafeMutablePointer<iovec>?
   let tickLength: UnsafeMutablePointer<__kernel_timespec>
+  /// Published with every tick.
   @usableFromInline var tally = SendTally()
   var trial = SendTrial()
   /// Whether `trial` is still deciding.
   var onTrial: Bool
+  /// Requests are single datagrams that go back by themselves: nothing is chained, gathered or held
+  /// for a generation.
+  @usableFromInline let single: Bool
   /// Requests of at least this many bytes go out with zero-copy.
   @usableFromInline var zeroCopyFrom: UInt32
-  /// What all requests have in common: the flags of send(2), and those of SEND_ZC.
-  @usableFromInline let messageFlags: UInt32
-  @usableFromInline let zeroCopyKind: UInt16
+  /// A plain request and one with zero-copy: all but their socket and bytes.
+  @usableFromInline let templates: UnsafeMutablePointer<io_uring_sqe>
   /// Requests whose result is to come, and notifications to come.
   @usableFromInline var inFlight: UInt32 = 0
   @usableFromInline var unnotified: UInt32 = 0
@@ -73,7 +78,7 @@ package struct SendLoop: ~Copyable {
         ? 2 * options.gather : minimum, generation: options.generation * options.gather,
       shared: options.constant)
     let requests = min(pool.slotCount, descriptors.count * options.batch)
-    var ring = try Ring(
+    var ring = try SendRing(
       entries: UInt32(min(requests + 8, 32768)),
       completionEntries: UInt32(min(2 * pool.slotCount + 64, 65536)))
     options.mode = try SendLoop.usableMode(&ring, pool, options.mode, &notes)
@@ -100,15 +105,15 @@ package struct SendLoop: ~Copyable {
       unsafe vectors = nil
     }
     let registered = options.mode == .zeroCopyFixed || options.mode == .trial
-    zeroCopyKind =
-      UInt16(IK_SEND_ZC_REPORT_USAGE) | (registered ? UInt16(IK_RECVSEND_FIXED_BUF) : 0)
-    messageFlags = UInt32(MSG_NOSIGNAL) | (options.ordered ? UInt32(MSG_WAITALL) : 0)
+    unsafe templates = SendLoop.makeTemplates(pool.memory, ordered: options.ordered, registered: registered)
+    single = !options.ordered && options.gather == 1 && options.generation == 1
     zeroCopyFrom = options.mode == .zeroCopy || options.mode == .zeroCopyFixed ? 0 : .max
     onTrial = options.mode == .trial
     streamCount = descriptors.count
     unsafe self.streams = streams
     self.options = options
     self.shared = shared
+    unsafe flags = shared.flags
     remarks = notes
     self.ring = ring
     self.pool = pool
@@ -118,11 +123,26 @@ package struct SendLoop: ~Copyable {
     unsafe streams.deallocate()
     unsafe vectors?.deallocate()
     unsafe tickLength.deallocate()
+    unsafe templates.deallocate()
+  }
+
+  private static func makeTemplates(
+    _ memory: UnsafeMutableRawPointer, ordered: Bool, registered: Bool
+  ) -> UnsafeMutablePointer<io_uring_sqe> {
+    let flags = UInt32(MSG_NOSIGNAL) | (ordered ? UInt32(MSG_WAITALL) : 0)
+    let fixed = registered ? UInt16(IK_RECVSEND_FIXED_BUF) : 0
+    let entries = UnsafeMutablePointer<io_uring_sqe>.allocate(capacity: 2)
+    unsafe entries.initialize(repeating: io_uring_sqe(), count: 2)
+    unsafe ik_prep_send(entries, 0, memory, 0, flags)
+    unsafe ik_prep_send_zc(
+      entries + 1, 0, memory, 0, flags, UInt16(IK_SEND_ZC_REPORT_USAGE) | fixed, 0)
+    for index in 0..<2 { unsafe entries[index].flags = UInt8(IK_SQE_FIXED_FILE) }
+    return unsafe entries
   }
 
   /// What the mode comes to on this kernel and under this process's limits.
   private static func usableMode(
-    _ ring: inout Ring, _ pool: borrowing SendPool, _ mode: SendMode, _ notes: inout [String]
+    _ ring: inout SendRing, _ pool: borrowing SendPool, _ mode: SendMode, _ notes: inout [String]
   ) throws(RingError) -> SendMode {
     guard mode != .plain else { return mode }
     guard unsafe ring.takesUsageReports(pool.memory) else {

@@ -8,7 +8,7 @@ struct SendSlot: BitwiseCopyable {
   @usableFromInline var zeroCopy = false
   @usableFromInline var copied = false
   @usableFromInline var stream: UInt32 = 0
-  /// The next slot of the request, of the free list or of the generation; `SendPool.none` ends it.
+  /// The next slot of the request or of the generation; `SendPool.none` ends it.
   @usableFromInline var next: UInt32 = SendPool.none
   /// The next request of the stream's chain.
   @usableFromInline var chained: UInt32 = SendPool.none
@@ -68,10 +68,10 @@ package struct SendPool: ~Copyable {
   @usableFromInline let slots: UnsafeMutablePointer<SendSlot>
   private let groups: UnsafeMutablePointer<Group>
   @usableFromInline let groupSize: UInt32
-  @usableFromInline var freeHead: UInt32 = 0
   private var openGroup = SendPool.none
   private var freeGroups: UInt32 = 0
-  /// Slots that may be taken now.
+  /// The slots that may be taken, the one that came back last at the top, and how many they are.
+  @usableFromInline let free: UnsafeMutablePointer<UInt32>
   @usableFromInline package var available: Int
 
   /// The requests of one generation: their slots go back together.
@@ -106,10 +106,9 @@ package struct SendPool: ~Copyable {
     unsafe slots.initialize(repeating: SendSlot(), count: count)
     let groups = UnsafeMutablePointer<Group>.allocate(capacity: count)
     unsafe groups.initialize(repeating: Group(), count: count)
-    for index in 0..<(count - 1) {
-      unsafe slots[index].next = UInt32(index + 1)
-      unsafe groups[index].next = UInt32(index + 1)
-    }
+    for index in 0..<(count - 1) { unsafe groups[index].next = UInt32(index + 1) }
+    let free = UnsafeMutablePointer<UInt32>.allocate(capacity: count)
+    for index in 0..<count { unsafe free[index] = UInt32(count - 1 - index) }
     unsafe memory = mapping.base
     self.mapping = mapping
     self.stride = stride
@@ -117,6 +116,7 @@ package struct SendPool: ~Copyable {
     slotCount = count
     unsafe self.slots = slots
     unsafe self.groups = groups
+    unsafe self.free = free
     groupSize = UInt32(clamping: max(generation, 1))
     available = count
   }
@@ -124,6 +124,7 @@ package struct SendPool: ~Copyable {
   deinit {
     unsafe slots.deallocate()
     unsafe groups.deallocate()
+    unsafe free.deallocate()
   }
 
   /// The bytes of a slot. The pointer is valid while the pool is.
@@ -140,21 +141,13 @@ package struct SendPool: ~Copyable {
   }
 
   /// Takes the slot that came back last: its lines are the likeliest to be in the cache.
-  /// ``none`` when all are out.
+  /// ``none`` when all are out. A slot that is free has no notification to come, belongs to no
+  /// generation and says nothing of copies; its length, records and stream are the taker's to set.
   @inlinable @inline(__always)
   mutating func take() -> UInt32 {
-    let slot = freeHead
-    guard slot != SendPool.none else { return slot }
-    let entry = unsafe slots + Int(slot)
-    invariant(
-      unsafe entry.pointee.state == .free && entry.pointee.pending == 0,
-      "a send slot is used again before the kernel has let go of it")
-    unsafe freeHead = entry.pointee.next
-    let issue = unsafe entry.pointee.issue
-    unsafe entry.pointee = SendSlot()
-    unsafe entry.pointee.state = .filled
-    unsafe entry.pointee.issue = issue
-    available &-= 1
+    guard available > 0 else { return SendPool.none }
+    let slot = view.pop()
+    unsafe slots[Int(slot)].state = .filled
     return slot
   }
 
@@ -162,7 +155,7 @@ package struct SendPool: ~Copyable {
   @usableFromInline
   mutating func putBack(_ slot: UInt32) {
     invariant(unsafe slots[Int(slot)].state == .filled, "only an unsent slot can be put back")
-    free(slot)
+    view.push(slot)
   }
 
   /// Enters a request into the open generation, once, before it is first handed to the kernel.
@@ -206,7 +199,7 @@ package struct SendPool: ~Copyable {
       "a request is answered only once the kernel is done with its bytes")
     if unsafe entry.pointee.next == SendPool.none, unsafe entry.pointee.generation == SendPool.none
     {
-      free(head)
+      release(head)
     } else {
       answerAll(head)
     }
@@ -220,8 +213,9 @@ package struct SendPool: ~Copyable {
     while slot != SendPool.none {
       let next = unsafe slots[Int(slot)].next
       if group == SendPool.none {
-        free(slot)
+        release(slot)
       } else {
+        unsafe slots[Int(slot)].generation = SendPool.none
         unsafe slots[Int(slot)].state = .answered
         unsafe slots[Int(slot)].next = groups[Int(group)].head
         unsafe groups[Int(group)].head = slot
@@ -240,7 +234,7 @@ package struct SendPool: ~Copyable {
     var slot = unsafe entry.pointee.head
     while slot != SendPool.none {
       let next = unsafe slots[Int(slot)].next
-      free(slot)
+      release(slot)
       slot = next
     }
     unsafe entry.pointee.next = freeGroups
@@ -248,11 +242,54 @@ package struct SendPool: ~Copyable {
   }
 
   @inline(__always)
-  private mutating func free(_ slot: UInt32) {
-    let entry = unsafe slots + Int(slot)
-    unsafe entry.pointee.state = .free
-    unsafe entry.pointee.next = freeHead
-    freeHead = slot
-    available &+= 1
+  mutating func release(_ slot: UInt32) {
+    unsafe slots[Int(slot)].next = SendPool.none
+    unsafe slots[Int(slot)].sent = 0
+    view.push(slot)
+  }
+}
+
+extension SendPool {
+  /// The slots by value, for a loop that takes or gives back several. Between getting and setting it
+  /// nothing else may do so.
+  @inlinable @inline(__always)
+  var view: View {
+    get { unsafe View(slots: slots, free: free, available: available) }
+    set { available = newValue.available }
+  }
+
+  @frozen @safe @usableFromInline
+  struct View {
+    @usableFromInline let slots: UnsafeMutablePointer<SendSlot>
+    @usableFromInline let free: UnsafeMutablePointer<UInt32>
+    @usableFromInline var available: Int
+
+    @inlinable @inline(__always)
+    init(
+      slots: UnsafeMutablePointer<SendSlot>, free: UnsafeMutablePointer<UInt32>, available: Int
+    ) {
+      unsafe self.slots = slots
+      unsafe self.free = free
+      self.available = available
+    }
+
+    /// ``SendPool/take()`` where there is one; the taker sets its state.
+    @inlinable @inline(__always)
+    mutating func pop() -> UInt32 {
+      available &-= 1
+      let slot = unsafe free[available]
+      invariant(
+        unsafe slots[Int(slot)].state == .free,
+        "a send slot is used again before the kernel has let go of it")
+      return slot
+    }
+
+    /// Gives back a slot that is as ``SendPool/take()`` wants a free one.
+    @inlinable @inline(__always)
+    mutating func push(_ slot: UInt32) {
+      unsafe slots[Int(slot)].state = .free
+      unsafe free[available] = slot
+      available &+= 1
+    }
   }
 }

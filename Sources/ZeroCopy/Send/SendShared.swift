@@ -23,7 +23,9 @@ package struct SendTally: Sendable, Equatable, BitwiseCopyable {
 @safe
 package final class SendShared: @unchecked Sendable {
   package let counters = SharedCounters(SendTally())
-  private let flags: UnsafeMutablePointer<UInt64>
+  let flags: UnsafeMutablePointer<UInt64>
+  static let stopFlag = 0
+  static let abortFlag = 1
 
   package init() {
     unsafe flags = .allocate(capacity: 2)
@@ -33,11 +35,11 @@ package final class SendShared: @unchecked Sendable {
   deinit { unsafe flags.deallocate() }
 
   /// Finish the record under way and wait for what the kernel has.
-  package func requestStop() { unsafe ik_store_relaxed_u64(flags, 1) }
+  package func requestStop() { unsafe ik_store_relaxed_u64(flags + SendShared.stopFlag, 1) }
   /// Leave at once.
-  package func requestAbort() { unsafe ik_store_relaxed_u64(flags + 1, 1) }
-  package var stopRequested: Bool { unsafe ik_load_relaxed_u64(flags) != 0 }
-  package var abortRequested: Bool { unsafe ik_load_relaxed_u64(flags + 1) != 0 }
+  package func requestAbort() { unsafe ik_store_relaxed_u64(flags + SendShared.abortFlag, 1) }
+  package var stopRequested: Bool { unsafe ik_load_relaxed_u64(flags + SendShared.stopFlag) != 0 }
+  package var abortRequested: Bool { unsafe ik_load_relaxed_u64(flags + SendShared.abortFlag) != 0 }
 
   /// Ends the TCP streams that are well, and waits until each one's peer has acknowledged
   /// everything, for so many nanoseconds each; what fails is its stream's `failure`.
@@ -50,7 +52,8 @@ package final class SendShared: @unchecked Sendable {
     }
     let limit = Int32(clamping: nanoseconds / 1_000_000)
     for index in 0..<count where unsafe streams[index].failure == 0 {
-      unsafe streams[index].failure = -ik_tcp_finish(streams[index].descriptor, limit, flags + 1)
+      unsafe streams[index].failure = -ik_tcp_finish(
+        streams[index].descriptor, limit, flags + SendShared.abortFlag)
     }
   }
 }

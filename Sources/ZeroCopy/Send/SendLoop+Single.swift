@@ -1,0 +1,148 @@
+public import CIngestKernel
+public import RingCore
+
+/// Requests that are single datagrams and go back by themselves (``SendLoop/single``): the same
+/// steps as for all others, without what only chains, gathering and generations need. What does not
+/// go as it should is left to those others.
+extension SendLoop {
+  /// Datagrams from the content straight into the submission queue, up to a batch under way.
+  @inlinable @inline(__always)
+  mutating func sendSingle<Content: SendContent & ~Copyable>(
+    _ index: Int, _ content: inout Content
+  ) {
+    let wanted = wantedRequests(index)
+    let room = min(wanted, ring.submissions.room(), UInt32(truncatingIfNeeded: pool.available))
+    let finishing = finishing
+    var view = pool.view
+    var entries = ring.submissions.view
+    var filled: UInt64 = 0
+    var count: UInt32 = 0
+    while count < room {
+      let slot = view.pop()
+      let address = unsafe pool.address(of: slot)
+      let fill = unsafe content.fill(
+        stream: index, finishing: finishing,
+        into: UnsafeMutableRawBufferPointer(start: address, count: options.length))
+      guard fill.state == .ready else {
+        view.push(slot)
+        if fill.state == .ended { unsafe streams[index].ended = true }
+        break
+      }
+      let entry = unsafe view.slots + Int(slot)
+      unsafe entry.pointee.stream = UInt32(truncatingIfNeeded: index)
+      unsafe entry.pointee.total = fill.length
+      unsafe entry.pointee.records = fill.records
+      unsafe entry.pointee.state = .inFlight
+      unsafe ik_prep_like(
+        entries.claim(), fill.length >= zeroCopyFrom ? templates + 1 : templates,
+        Int32(truncatingIfNeeded: index), address, fill.length,
+        OperationTag(.send, index: slot).rawValue)
+      filled &+= UInt64(fill.length)
+      count &+= 1
+    }
+    pool.view = view
+    ring.submissions.view = entries
+    filledBytes &+= filled
+    unsafe streams[index].inFlight &+= count
+    inFlight &+= count
+    if count < wanted { noteEmptyPool() }
+  }
+
+  /// What is missing to a batch of a stream, or to what is due where there is a rate.
+  @usableFromInline
+  mutating func wantedRequests(_ index: Int) -> UInt32 {
+    let batch = unsafe UInt32(truncatingIfNeeded: options.batch) &- streams[index].inFlight
+    guard options.byteRate > 0, !finishing else { return batch }
+    let ahead = Double(filledBytes) - Double(options.byteRate) * Double(elapsed) / 1e9
+    let due = ahead > 0 ? 0 : 1 + UInt32(min(-ahead / Double(options.length), 1e9))
+    paced = paced || due < batch
+    return min(batch, due)
+  }
+
+  /// ``reap()`` for them.
+  @usableFromInline
+  mutating func reapSingle() -> Bool {
+    let queue = ring.completions
+    let count = queue.available()
+    let tick = OperationTag(.wake, index: 0)
+    var ticked = false
+    var view = pool.view
+    var taken = Taken()
+    var released: UInt32 = 0
+    for index in 0..<count {
+      // The entry is the consumer's until advance.
+      let entry = unsafe queue.entry(index)
+      let tag = unsafe OperationTag(rawValue: entry.pointee.user_data)
+      guard tag != tick else {
+        ticked = true
+        continue
+      }
+      let slot = unsafe view.slots + Int(tag.index)
+      let result = unsafe UInt32(bitPattern: entry.pointee.res)
+      if unsafe entry.pointee.flags & UInt32(IK_CQE_F_NOTIF) != 0,
+        unsafe slot.pointee.pending == 1 && slot.pointee.state == .awaiting
+          && !slot.pointee.copied && result & IK_NOTIF_USAGE_ZC_COPIED == 0
+      {
+        unsafe slot.pointee.pending = 0
+        unsafe slot.pointee.unreported = 0
+        view.push(tag.index)
+        released &+= 1
+      } else if unsafe result == slot.pointee.total && slot.pointee.state == .inFlight
+        && slot.pointee.pending == 0 && entry.pointee.flags & UInt32(IK_CQE_F_NOTIF) == 0
+      {
+        if unsafe slot.pointee.stream != taken.stream {
+          unsafe note(&taken, next: slot.pointee.stream)
+        }
+        taken.requests &+= 1
+        taken.bytes &+= UInt64(result)
+        unsafe taken.records &+= UInt64(slot.pointee.records)
+        if unsafe entry.pointee.flags & UInt32(IK_CQE_F_MORE) == 0 {
+          view.push(tag.index)
+          continue
+        }
+        unsafe slot.pointee.state = .awaiting
+        unsafe slot.pointee.pending = 1
+        unsafe slot.pointee.unreported = result
+        taken.zeroCopy &+= 1
+      } else {
+        pool.view = view
+        unsafe handleRare(entry)
+        view = pool.view
+      }
+    }
+    pool.view = view
+    ring.completions.advance(count)
+    note(&taken, next: 0)
+    unnotified &-= released
+    tally.notifications &+= UInt64(released)
+    return ticked
+  }
+
+  @inline(never) @unsafe
+  private mutating func handleRare(_ entry: UnsafePointer<ik_short_cqe>) { unsafe handle(entry) }
+
+  /// Requests of one stream, one after the other, that the kernel took as they were.
+  struct Taken {
+    var stream: UInt32 = 0
+    var requests: UInt32 = 0
+    var zeroCopy: UInt32 = 0
+    var bytes: UInt64 = 0
+    var records: UInt64 = 0
+  }
+
+  /// Counts what was taken, and begins to count for another stream.
+  @inline(never)
+  private mutating func note(_ taken: inout Taken, next: UInt32) {
+    inFlight &-= taken.requests
+    unnotified &+= taken.zeroCopy
+    tally.sends &+= UInt64(taken.requests)
+    tally.zeroCopySends &+= UInt64(taken.zeroCopy)
+    tally.bytes &+= taken.bytes
+    tally.records &+= taken.records
+    let stream = unsafe streams + Int(taken.stream)
+    unsafe stream.pointee.inFlight &-= taken.requests
+    unsafe stream.pointee.bytes &+= taken.bytes
+    unsafe stream.pointee.records &+= taken.records
+    taken = Taken(stream: next)
+  }
+}
