@@ -59,32 +59,34 @@ uint32_t ik_ring_unsubmitted(const struct io_uring *ring) {
 // One wake-up an hour in an idle process.
 #define IDLE_WAIT_NS 3600000000000u
 
+static int enter(struct io_uring *ring, uint32_t submit, uint32_t wait_for, uint32_t flags,
+                 const void *argument, size_t size) {
+  if (ring->enter_ring_fd != ring->ring_fd) flags |= IK_ENTER_REGISTERED_RING;
+  long taken = syscall(__NR_io_uring_enter, ring->enter_ring_fd, submit, wait_for, flags, argument,
+                       size);
+  return taken < 0 ? -errno : (int)taken;
+}
+
 int ik_ring_enter(struct io_uring *ring, uint32_t wait_for, uint32_t min_wait_us,
                   uint64_t timeout_ns) {
   __atomic_store_n(ring->sq.ktail, ring->sq.sqe_tail, __ATOMIC_RELEASE);
   uint32_t submit = ik_ring_unsubmitted(ring);
-  uint32_t flags = IK_ENTER_GETEVENTS;
-  if (ring->enter_ring_fd != ring->ring_fd) flags |= IK_ENTER_REGISTERED_RING;
+  if (!wait_for || (!min_wait_us && timeout_ns == UINT64_MAX))
+    return enter(ring, submit, wait_for, IK_ENTER_GETEVENTS, NULL, 0);
 
   // A minimum wait alone would end the wait when it passes, with or without completions
   // (io_uring/wait.c, io_cqring_min_timer_wakeup): it needs a timeout behind it.
-  if (min_wait_us && timeout_ns == UINT64_MAX) timeout_ns = IDLE_WAIT_NS;
+  if (timeout_ns == UINT64_MAX) timeout_ns = IDLE_WAIT_NS;
   struct __kernel_timespec until = {
       .tv_sec = (int64_t)(timeout_ns / 1000000000u),
       .tv_nsec = (long long)(timeout_ns % 1000000000u),
   };
-  struct ik_getevents_arg argument = {.min_wait_usec = min_wait_us};
-  void *pointer = NULL;
-  size_t size = 0;
-  if (wait_for && (min_wait_us || timeout_ns != UINT64_MAX)) {
-    if (timeout_ns != UINT64_MAX) argument.ts = (uint64_t)(uintptr_t)&until;
-    flags |= IK_ENTER_EXT_ARG;
-    pointer = &argument;
-    size = sizeof argument;
-  }
-  long taken = syscall(__NR_io_uring_enter, ring->enter_ring_fd, submit, wait_for, flags, pointer,
-                       size);
-  return taken < 0 ? -errno : (int)taken;
+  struct ik_getevents_arg argument = {
+      .min_wait_usec = min_wait_us,
+      .ts = (uint64_t)(uintptr_t)&until,
+  };
+  return enter(ring, submit, wait_for, IK_ENTER_GETEVENTS | IK_ENTER_EXT_ARG, &argument,
+               sizeof argument);
 }
 
 int ik_ring_register_buffers(struct io_uring *ring, const struct iovec *buffers, uint32_t count) {

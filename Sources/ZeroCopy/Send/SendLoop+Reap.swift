@@ -11,21 +11,17 @@ extension SendLoop {
     for index in 0..<count {
       // The entry is the consumer's until advance.
       let entry = unsafe ring.completions.entry(index)
-      let tag = unsafe OperationTag(rawValue: entry.pointee.user_data)
-      if tag.kindByte == OperationTag.Kind.wake.rawValue {
-        ticked = true
-      } else {
-        unsafe handle(entry)
-      }
+      unsafe ticked = handle(entry) || ticked
     }
     ring.completions.advance(count)
     return ticked
   }
 
-  /// Handles a completion of a request.
+  /// Handles one completion. Returns whether it is the tick.
   @inline(__always) @unsafe
-  mutating func handle(_ entry: UnsafePointer<ik_short_cqe>) {
+  mutating func handle(_ entry: UnsafePointer<ik_short_cqe>) -> Bool {
     let tag = unsafe OperationTag(rawValue: entry.pointee.user_data)
+    if tag.kindByte == OperationTag.Kind.wake.rawValue { return true }
     let result = unsafe entry.pointee.res
     let flags = unsafe entry.pointee.flags
     if flags & UInt32(IK_CQE_F_NOTIF) != 0 {
@@ -33,6 +29,7 @@ extension SendLoop {
     } else {
       answered(tag.index, result, more: flags & UInt32(IK_CQE_F_MORE) != 0)
     }
+    return false
   }
 
   /// The result of a request. Whether a notification follows that counts is said by the flag alone:

@@ -25,7 +25,7 @@ extension SendLoop {
       if unsafe !streams[index].ended { topUp(index, &content) }
       if unsafe streams[index].chainHead != SendPool.none { issueChain(index) }
     }
-    if finishing || allEnded() { pool.closeGeneration() }
+    if pool.hasOpenGeneration, finishing || allEnded() { pool.closeGeneration() }
   }
 
   @inlinable

@@ -32,7 +32,7 @@ extension SendLoop {
       unsafe entry.pointee.stream = UInt32(truncatingIfNeeded: index)
       unsafe entry.pointee.total = fill.length
       unsafe entry.pointee.records = fill.records
-      unsafe entry.pointee.state = .inFlight
+      unsafe entry.pointee.standing = SendStanding(.inFlight)
       unsafe ik_prep_like(
         entries.claim(), fill.length >= zeroCopyFrom ? templates + 1 : templates,
         Int32(truncatingIfNeeded: index), address, fill.length,
@@ -64,31 +64,19 @@ extension SendLoop {
   mutating func reapSingle() -> Bool {
     let queue = ring.completions
     let count = queue.available()
-    let tick = OperationTag(.wake, index: 0)
     var ticked = false
     var view = pool.view
     var taken = Taken()
     var released: UInt32 = 0
     for index in 0..<count {
-      // The entry is the consumer's until advance.
+      // The entry is the consumer's until advance. That of the tick has no length to match.
       let entry = unsafe queue.entry(index)
-      let tag = unsafe OperationTag(rawValue: entry.pointee.user_data)
-      guard tag != tick else {
-        ticked = true
-        continue
-      }
-      let slot = unsafe view.slots + Int(tag.index)
+      let flags = unsafe entry.pointee.flags
+      let head = unsafe OperationTag(rawValue: entry.pointee.user_data).index
+      let slot = unsafe view.slots + Int(head)
       let result = unsafe UInt32(bitPattern: entry.pointee.res)
-      if unsafe entry.pointee.flags & UInt32(IK_CQE_F_NOTIF) != 0,
-        unsafe slot.pointee.pending == 1 && slot.pointee.state == .awaiting
-          && !slot.pointee.copied && result & IK_NOTIF_USAGE_ZC_COPIED == 0
-      {
-        unsafe slot.pointee.pending = 0
-        unsafe slot.pointee.unreported = 0
-        view.push(tag.index)
-        released &+= 1
-      } else if unsafe result == slot.pointee.total && slot.pointee.state == .inFlight
-        && slot.pointee.pending == 0 && entry.pointee.flags & UInt32(IK_CQE_F_NOTIF) == 0
+      if flags & UInt32(IK_CQE_F_NOTIF) == 0, unsafe result == slot.pointee.total,
+        unsafe slot.pointee.standing == SendStanding(.inFlight)
       {
         if unsafe slot.pointee.stream != taken.stream {
           unsafe note(&taken, next: slot.pointee.stream)
@@ -96,17 +84,22 @@ extension SendLoop {
         taken.requests &+= 1
         taken.bytes &+= UInt64(result)
         unsafe taken.records &+= UInt64(slot.pointee.records)
-        if unsafe entry.pointee.flags & UInt32(IK_CQE_F_MORE) == 0 {
-          view.push(tag.index)
+        if flags & UInt32(IK_CQE_F_MORE) == 0 {
+          view.push(head)
           continue
         }
-        unsafe slot.pointee.state = .awaiting
-        unsafe slot.pointee.pending = 1
+        unsafe slot.pointee.standing = SendStanding(.awaiting, pending: 1)
         unsafe slot.pointee.unreported = result
         taken.zeroCopy &+= 1
+      } else if flags & UInt32(IK_CQE_F_NOTIF) != 0, result & IK_NOTIF_USAGE_ZC_COPIED == 0,
+        unsafe slot.pointee.standing == SendStanding(.awaiting, pending: 1)
+      {
+        unsafe slot.pointee.unreported = 0
+        view.push(head)
+        released &+= 1
       } else {
         pool.view = view
-        unsafe handleRare(entry)
+        unsafe ticked = handleRare(entry) || ticked
         view = pool.view
       }
     }
@@ -118,8 +111,11 @@ extension SendLoop {
     return ticked
   }
 
+  /// Everything else: the tick, of which this returns whether it is one, what was copied, errors.
   @inline(never) @unsafe
-  private mutating func handleRare(_ entry: UnsafePointer<ik_short_cqe>) { unsafe handle(entry) }
+  private mutating func handleRare(_ entry: UnsafePointer<ik_short_cqe>) -> Bool {
+    unsafe handle(entry)
+  }
 
   /// Requests of one stream, one after the other, that the kernel took as they were.
   struct Taken {
