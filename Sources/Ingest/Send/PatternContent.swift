@@ -17,10 +17,18 @@ struct PatternContent: SendContent, ~Copyable {
   mutating func fill(
     stream: Int, finishing: Bool, into slot: UnsafeMutableRawBufferPointer
   ) -> SendFill {
+    guard !finishing else { return .ended }
     // A pattern has no records to count, and "without limit" is more bytes than any run sends.
-    guard !finishing, bytes > 0 else { return .ended }
-    let length = min(UInt64(slot.count), bytes)
-    bytes &-= length
-    return SendFill(length: Int(length), records: 0)
+    let (left, isShort) = bytes.subtractingReportingOverflow(UInt64(slot.count))
+    guard !isShort else { return rest() }
+    bytes = left
+    return SendFill(length: slot.count, records: 0)
+  }
+
+  /// The end of a limited run.
+  private mutating func rest() -> SendFill {
+    guard bytes > 0 else { return .ended }
+    defer { bytes = 0 }
+    return SendFill(length: Int(bytes), records: 0)
   }
 }

@@ -18,7 +18,7 @@ extension SendLoop {
       if unsafe streams[index].failure != 0 { continue }
       // A chain is extended only once it is through: what comes later must not overtake it.
       if options.ordered, unsafe streams[index].inFlight > 0 { continue }
-      if single, unsafe streams[index].chainHead == SendPool.none {
+      if single, !finishing, unsafe streams[index].chainHead == SendPool.none {
         if unsafe !streams[index].ended { sendSingle(index, &content) }
         continue
       }

@@ -5,23 +5,24 @@ public import RingCore
 /// steps as for all others, without what only chains, gathering and generations need. What does not
 /// go as it should is left to those others.
 extension SendLoop {
-  /// Datagrams from the content straight into the submission queue, up to a batch under way.
+  /// Datagrams from the content straight into the submission queue, up to a batch under way. For a
+  /// loop that is not finishing.
   @inlinable @inline(__always)
   mutating func sendSingle<Content: SendContent & ~Copyable>(
     _ index: Int, _ content: inout Content
   ) {
     let wanted = wantedRequests(index)
     let room = min(wanted, ring.submissions.room(), UInt32(truncatingIfNeeded: pool.available))
-    let finishing = finishing
     var view = pool.view
     var entries = ring.submissions.view
-    var filled: UInt64 = 0
-    var count: UInt32 = 0
-    while count < room {
+    let rest = view.available &- Int(room)
+    // Of at most 16384 slots, which is below 4 GiB.
+    var filled: UInt32 = 0
+    while view.available != rest {
       let slot = view.pop()
       let address = unsafe pool.address(of: slot)
       let fill = unsafe content.fill(
-        stream: index, finishing: finishing,
+        stream: index, finishing: false,
         into: UnsafeMutableRawBufferPointer(start: address, count: options.length))
       guard fill.state == .ready else {
         view.push(slot)
@@ -37,12 +38,12 @@ extension SendLoop {
         entries.claim(), fill.length >= zeroCopyFrom ? templates + 1 : templates,
         Int32(truncatingIfNeeded: index), address, fill.length,
         OperationTag(.send, index: slot).rawValue)
-      filled &+= UInt64(fill.length)
-      count &+= 1
+      filled &+= fill.length
     }
+    let count = UInt32(truncatingIfNeeded: pool.available &- view.available)
     pool.view = view
     ring.submissions.view = entries
-    filledBytes &+= filled
+    filledBytes &+= UInt64(filled)
     unsafe streams[index].inFlight &+= count
     inFlight &+= count
     if count < wanted { noteEmptyPool() }
@@ -52,7 +53,7 @@ extension SendLoop {
   @usableFromInline
   mutating func wantedRequests(_ index: Int) -> UInt32 {
     let batch = unsafe UInt32(truncatingIfNeeded: options.batch) &- streams[index].inFlight
-    guard options.byteRate > 0, !finishing else { return batch }
+    guard options.byteRate > 0 else { return batch }
     let ahead = Double(filledBytes) - Double(options.byteRate) * Double(elapsed) / 1e9
     let due = ahead > 0 ? 0 : 1 + UInt32(min(-ahead / Double(options.length), 1e9))
     paced = paced || due < batch
@@ -68,9 +69,11 @@ extension SendLoop {
     var view = pool.view
     var taken = Taken()
     var released: UInt32 = 0
-    for index in 0..<count {
+    var index: UInt32 = 0
+    while index != count {
       // The entry is the consumer's until advance. That of the tick has no length to match.
       let entry = unsafe queue.entry(index)
+      index &+= 1
       let flags = unsafe entry.pointee.flags
       let head = unsafe OperationTag(rawValue: entry.pointee.user_data).index
       let slot = unsafe view.slots + Int(head)
