@@ -76,6 +76,7 @@ extension SendLoop {
   // What follows changes nothing and is `mutating` all the same: a borrowed loop of this size is
   // handed over as a copy of its own, 700 bytes and two retains (Swift 6.3).
 
+  @inline(__always)
   private mutating func isDone() -> Bool {
     guard inFlight == 0, unnotified == 0 else { return false }
     for index in 0..<streamCount {
@@ -89,6 +90,7 @@ extension SendLoop {
 
   /// A full batch for one stream, so that the task work of a whole chain runs in one enter; one
   /// completion where a slow stream must not hold up the others.
+  @inline(__always)
   private mutating func nextWait() -> Ring.Wait {
     let alone = streamCount == 1 || !options.ordered
     if inFlight > 0 { return Ring.Wait(completions: alone ? inFlight : 1) }

@@ -50,10 +50,14 @@ extension SendLoop {
   }
 
   /// What is missing to a batch of a stream, or to what is due where there is a rate.
-  @usableFromInline
+  @inlinable @inline(__always)
   mutating func wantedRequests(_ index: Int) -> UInt32 {
     let batch = unsafe UInt32(truncatingIfNeeded: options.batch) &- streams[index].inFlight
-    guard options.byteRate > 0 else { return batch }
+    return options.byteRate > 0 ? dueRequests(batch) : batch
+  }
+
+  @usableFromInline
+  mutating func dueRequests(_ batch: UInt32) -> UInt32 {
     let ahead = Double(filledBytes) - Double(options.byteRate) * Double(elapsed) / 1e9
     let due = ahead > 0 ? 0 : 1 + UInt32(min(-ahead / Double(options.length), 1e9))
     paced = paced || due < batch
@@ -71,15 +75,16 @@ extension SendLoop {
     var released: UInt32 = 0
     var index: UInt32 = 0
     while index != count {
-      // The entry is the consumer's until advance. That of the tick has no length to match.
+      // The entry is the consumer's until advance. That of the tick has no length to match. A
+      // slot that is in flight, with nothing else to come, can only get its result, and one that
+      // was taken only its notification.
       let entry = unsafe queue.entry(index)
       index &+= 1
-      let flags = unsafe entry.pointee.flags
       let head = unsafe OperationTag(rawValue: entry.pointee.user_data).index
       let slot = unsafe view.slots + Int(head)
       let result = unsafe UInt32(bitPattern: entry.pointee.res)
-      if flags & UInt32(IK_CQE_F_NOTIF) == 0, unsafe result == slot.pointee.total,
-        unsafe slot.pointee.standing == SendStanding(.inFlight)
+      if unsafe slot.pointee.standing == SendStanding(.inFlight)
+        && result == slot.pointee.total
       {
         if unsafe slot.pointee.stream != taken.stream {
           unsafe note(&taken, next: slot.pointee.stream)
@@ -87,15 +92,15 @@ extension SendLoop {
         taken.requests &+= 1
         taken.bytes &+= UInt64(result)
         unsafe taken.records &+= UInt64(slot.pointee.records)
-        if flags & UInt32(IK_CQE_F_MORE) == 0 {
+        if unsafe entry.pointee.flags & UInt32(IK_CQE_F_MORE) == 0 {
           view.push(head)
           continue
         }
         unsafe slot.pointee.standing = SendStanding(.awaiting, pending: 1)
         unsafe slot.pointee.unreported = result
         taken.zeroCopy &+= 1
-      } else if flags & UInt32(IK_CQE_F_NOTIF) != 0, result & IK_NOTIF_USAGE_ZC_COPIED == 0,
-        unsafe slot.pointee.standing == SendStanding(.awaiting, pending: 1)
+      } else if unsafe slot.pointee.standing == SendStanding(.awaiting, pending: 1)
+        && result == 0
       {
         unsafe slot.pointee.unreported = 0
         view.push(head)
