@@ -67,10 +67,16 @@ static int enter(struct io_uring *ring, uint32_t submit, uint32_t wait_for, uint
   return taken < 0 ? -errno : (int)taken;
 }
 
+static uint32_t publish(struct io_uring *ring) {
+  __atomic_store_n(ring->sq.ktail, ring->sq.sqe_tail, __ATOMIC_RELEASE);
+  return ik_ring_unsubmitted(ring);
+}
+
+int ik_ring_submit(struct io_uring *ring) { return enter(ring, publish(ring), 0, 0, NULL, 0); }
+
 int ik_ring_enter(struct io_uring *ring, uint32_t wait_for, uint32_t min_wait_us,
                   uint64_t timeout_ns) {
-  __atomic_store_n(ring->sq.ktail, ring->sq.sqe_tail, __ATOMIC_RELEASE);
-  uint32_t submit = ik_ring_unsubmitted(ring);
+  uint32_t submit = publish(ring);
   if (!wait_for || (!min_wait_us && timeout_ns == UINT64_MAX))
     return enter(ring, submit, wait_for, IK_ENTER_GETEVENTS, NULL, 0);
 

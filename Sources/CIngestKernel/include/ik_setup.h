@@ -22,6 +22,9 @@ void ik_ring_close(struct io_uring *ring);
 // Returns the number of requests taken, or a negative errno (-ETIME: the timeout passed).
 int ik_ring_enter(struct io_uring *ring, uint32_t wait_for, uint32_t min_wait_us,
                   uint64_t timeout_ns);
+// Publishes the prepared requests and enters the kernel for them alone: it neither waits nor, with
+// DEFER_TASKRUN, runs task work. Returns as ik_ring_enter().
+int ik_ring_submit(struct io_uring *ring);
 // Requests prepared and not yet taken by the kernel.
 uint32_t ik_ring_unsubmitted(const struct io_uring *ring);
 

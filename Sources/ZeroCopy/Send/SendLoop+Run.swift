@@ -55,7 +55,7 @@ extension SendLoop {
       finishStreams()
       return false
     }
-    let error = ring.enter(nextWait())
+    let error = hand()
     tally.enters &+= 1
     guard error == 0 || error == EINTR || error == ETIME || error == EAGAIN || error == EBUSY
     else {
@@ -71,6 +71,23 @@ extension SendLoop {
     }
     if onTrial { advanceTrial() }
     return true
+  }
+
+  /// One system call. Plain sends are mostly answered while they are submitted: as long as they are,
+  /// nothing waits.
+  @inline(__always)
+  private mutating func hand() -> Int32 {
+    guard zeroCopyFrom == .max, inFlight > 0, turnsToWait == 0,
+      sinceTaskWork < SendLoop.taskWorkEvery
+    else {
+      sinceTaskWork = 0
+      turnsToWait = max(turnsToWait, 1) &- 1
+      return ring.enter(nextWait())
+    }
+    sinceTaskWork &+= inFlight
+    let error = ring.submit()
+    if ring.completions.available() < inFlight { turnsToWait = SendLoop.turnsToWaitAfterMiss }
+    return error
   }
 
   // What follows changes nothing and is `mutating` all the same: a borrowed loop of this size is

@@ -12,6 +12,10 @@ import RingCore
 package struct SendLoop: ~Copyable {
   /// A timeout request wakes the loop this often, in nanoseconds, to look at its flags.
   static let tick: UInt64 = 50_000_000
+  /// Task work, of which the tick is some, runs after so many requests at the latest.
+  static let taskWorkEvery: UInt32 = 1024
+  /// Turns that wait after requests that were not answered at once.
+  static let turnsToWaitAfterMiss: UInt32 = 64
   /// Fewer bytes than this never go out with zero-copy when the loop may choose: the bookkeeping
   /// costs more than the copy (measured break-even: 1.5 to 8 KB).
   static let smallestZeroCopy: UInt32 = 2048
@@ -47,6 +51,10 @@ package struct SendLoop: ~Copyable {
   @usableFromInline var starved = false
   @usableFromInline var finishing = false
   @usableFromInline var firstStream = 0
+  /// Requests submitted without running task work since it last ran, and turns to go before that is
+  /// tried again.
+  var sinceTaskWork: UInt32 = 0
+  var turnsToWait: UInt32 = 0
   /// CLOCK_MONOTONIC in nanoseconds, as of the last tick or newer; and when filling ends, and when
   /// waiting for what is under way does.
   var now: UInt64 = 0
