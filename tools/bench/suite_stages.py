@@ -4,6 +4,7 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 
 import extras
 import measure
@@ -23,7 +24,17 @@ RECORDS = (64, KIB)
 FILE_BLOCK = {"buffered": "64K", "direct": "1M"}
 # Runs of each part in a round.
 PARTS = {"memory": 2 * (len(DIGESTS) * len(BUFFERS) + len(PARSERS) * len(RECORDS)),
-         "file": 2 * len(FILE_BLOCK), "forward": 3}
+         "file": 3 * len(FILE_BLOCK), "forward": 3}
+# dd with a connection as its standard input: what it does beside the file sink, by nobody's copy
+# but its own.
+INTO_DD = """
+import os, socket, sys
+with socket.create_server((sys.argv[1], int(sys.argv[2]))) as listener:
+    connection, _ = listener.accept()
+os.sched_setaffinity(0, {int(sys.argv[3])})
+os.dup2(connection.fileno(), 0)
+os.execvp("dd", ["dd", *sys.argv[4:]])
+"""
 
 
 def add_arguments(group):
@@ -155,17 +166,27 @@ def folder(context):
     return path
 
 
-def sink_run(context, method, size):
-    """Receiving `size` bytes over loopback into a file, its fsync included."""
-    place, port, programs = context.places["lo"], context.port(), context.programs
-    block = FILE_BLOCK[method]
-    target = os.path.join(folder(context), "sink")
-    os.makedirs(target, exist_ok=True)
+def ingest_writer(context, method, address, port, target):
     sink = f"file:{target},sync=close"
     if method == "direct":
-        sink += f",direct=yes,block={block}"
-    receiver = [programs.ingest, "run", "--listen", place.address, "--port", str(port), "--cpus",
-                RX_CPU, "-1", "--json", "--buffer", "64K", "--area", "64M", "--sink", sink]
+        sink += f",direct=yes,block={FILE_BLOCK[method]}"
+    return [context.programs.ingest, "run", "--listen", address, "--port", str(port), "--cpus",
+            RX_CPU, "-1", "--json", "--buffer", "64K", "--area", "64M", "--sink", sink]
+
+
+def dd_writer(_, method, address, port, target):
+    flags = ["iflag=fullblock"] + (["oflag=direct"] if method == "direct" else [])
+    return [sys.executable, "-c", INTO_DD, address, str(port), RX_CPU,
+            f"of={os.path.join(target, 'dd')}", f"bs={FILE_BLOCK[method]}", "conv=fsync",
+            "status=none", *flags]
+
+
+def sink_run(context, writer, method, size):
+    """Receiving `size` bytes over loopback into a file, its fsync included."""
+    place, port, programs = context.places["lo"], context.port(), context.programs
+    target = os.path.join(folder(context), "sink")
+    os.makedirs(target, exist_ok=True)
+    receiver = writer(context, method, place.address, port, target)
     sender = [programs.at("tx-plain"), "-a", place.address, "-p", str(port), "-c", TX_CPU, "-C",
               "reno", "-n", str(size)]
     os.sync()
@@ -176,7 +197,7 @@ def sink_run(context, method, size):
     finally:
         shutil.rmtree(target)
     if written != size:
-        raise measure.Failed(f"{sink}: {written} bytes were written, {size} sent")
+        raise measure.Failed(f"{' '.join(receiver)}: {written} bytes were written, {size} sent")
     run["figures"] = {"rate": size / run["wall"] / 1e9, "cpu": run["rx_cpu"] / (size / 1e9)}
     return run
 
@@ -213,13 +234,15 @@ def files(context):
     size = context.options.file_mib << 20
     result = Result(NAME, "File sink beside dd",
                     f"{size >> 20} MiB received over loopback into a file, to the end of its "
-                    f"fsync; {file_system(folder(context))}. dd copies zeros with the same block "
-                    "and the same fsync, and has nothing to receive.")
+                    f"fsync; {file_system(folder(context))}. dd has the same block and the same "
+                    "fsync: once it receives the same connection as its standard input, once it "
+                    "copies zeros and has nothing to receive.")
     rows = {}
     for method, block in FILE_BLOCK.items():
-        rows[f"ingest, {method}, {block}"] = (sink_run, method)
+        rows[f"ingest, {method}, {block}"] = (sink_run, ingest_writer, method)
+        rows[f"dd from the connection, {method}, {block}"] = (sink_run, dd_writer, method)
         rows[f"dd, {method}, {block}"] = (dd_run, method)
-    series = context.rounds("file sink", rows, lambda row: row[0](context, row[1], size))
+    series = context.rounds("file sink", rows, lambda row: row[0](context, *row[1:], size))
     result.table("Writing", [Column("writer"), Column("rate", "GB/s", "higher"),
                              Column("CPU of the process", "s/GB", "lower"), Column("clean runs")],
                  [[row, spread(series.values(row, "rate")), spread(series.values(row, "cpu")),
@@ -228,6 +251,10 @@ def files(context):
         result.target(f"file sink, {method}: rate, ingest : dd bs={block}",
                       series.ratios(f"ingest, {method}, {block}", f"dd, {method}, {block}",
                                     "rate"), 0.9, False)
+        result.target(f"file sink, {method}: rate, ingest : dd bs={block} from the connection",
+                      series.ratios(f"ingest, {method}, {block}",
+                                    f"dd from the connection, {method}, {block}", "rate"),
+                      1.0, False)
     for commands in series.commands().values():
         for command in commands:
             result.command(command)
