@@ -73,8 +73,8 @@ extension SendLoop {
     return true
   }
 
-  /// One system call. Plain sends are mostly answered while they are submitted: as long as they are,
-  /// nothing waits.
+  /// One system call. Plain sends are mostly answered while they are submitted: as long as they
+  /// are, nothing waits.
   @inline(__always)
   private mutating func hand() -> Int32 {
     guard zeroCopyFrom == .max, inFlight > 0, turnsToWait == 0,

@@ -113,7 +113,8 @@ package struct SendLoop: ~Copyable {
       unsafe vectors = nil
     }
     let registered = options.mode == .zeroCopyFixed || options.mode == .trial
-    unsafe templates = SendLoop.makeTemplates(pool.memory, ordered: options.ordered, registered: registered)
+    unsafe templates = SendLoop.makeTemplates(
+      pool.memory, ordered: options.ordered, registered: registered)
     single = !options.ordered && options.gather == 1 && options.generation == 1
     zeroCopyFrom = options.mode == .zeroCopy || options.mode == .zeroCopyFixed ? 0 : .max
     onTrial = options.mode == .trial

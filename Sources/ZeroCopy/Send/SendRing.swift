@@ -2,8 +2,8 @@ public import CIngestKernel
 import Glibc
 public import RingCore
 
-/// The io_uring of a sender, owned by the thread that made it. Unlike ``Ring`` it has completions of
-/// 16 bytes: a request costs the kernel 10 to 17 instructions less with them.
+/// The io_uring of a sender, owned by the thread that made it. Unlike ``Ring`` it has completions
+/// of 16 bytes: a request costs the kernel 10 to 17 instructions less with them.
 @safe @usableFromInline
 package struct SendRing: ~Copyable {
   @usableFromInline let ring: UnsafeMutablePointer<io_uring>
@@ -43,8 +43,8 @@ package struct SendRing: ~Copyable {
     return result < 0 ? -result : 0
   }
 
-  /// Submits what was prepared. Completions are those that requests have at once; no task work runs,
-  /// which is what notifications and timeouts need. Returns as ``enter(_:)``.
+  /// Submits what was prepared. Completions are those that requests have at once; no task work
+  /// runs, which is what notifications and timeouts need. Returns as ``enter(_:)``.
   ///
   /// - Cost: one io_uring_enter(2), without the 160 instructions that a wait takes there even where
   ///   there is nothing to wait for.
