@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Instructions that a datagram takes on its whole way into the black hole, counted in the guest.
+"""Instructions that a request takes on its whole way, counted in the guest.
 
-usage (in a guest with --icount): tools/lab hole -- tools/bench/guest_send.py
+usage (in a guest with --icount): tools/lab hole veth -- tools/bench/guest_send.py
 
-One virtual nanosecond is one instruction there, and nothing ever waits: the time of a run over its
-requests is what each of them took, in the program and in the kernel. Prints one JSON object: size
--> row of the send suite -> instructions.
+One virtual nanosecond is one instruction there, and somebody always works: the time of a run over
+its requests is what each of them took, in the program and in the kernel. Datagrams go into the
+black hole. The bytes of a stream go over veth to a receiver that throws them away, whose part is
+among what is counted and the same for all. Prints one JSON object: transport -> size -> row of the
+send suite -> instructions.
 """
 
 import json
@@ -17,12 +19,14 @@ import types
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import context  # noqa: E402  (its path is set above)
+import measure  # noqa: E402
 import senders  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SIZES = (600, 1500, 4000, 8000)
+SIZES = {"udp": (600, 1500, 4000, 8000), "tcp": (600, 4000)}
+PLACES = {"udp": "hole", "tcp": "veth"}
 OPTIONS = types.SimpleNamespace(seconds=1)
-PORT = 9
+PORT = 5301
 
 
 def instructions(path, command):
@@ -36,15 +40,42 @@ def instructions(path, command):
     return 1e9 / senders.figures(run, OPTIONS)["rate"]
 
 
-def main():
-    path = senders.Path(context.Place("hole"), "udp")
-    rows = senders.rows(context.Programs(ROOT), path)
+def receiving(programs, path, port):
+    """The far end, started and listening; None where there is none."""
+    found = senders.receiver(programs, path, port)
+    if not found:
+        return None
+    command, namespace, _ = found
+    end = measure.Program(command, namespace)
+    # Its program is read from a file first, while which the clock jumps.
+    end.listening(port, path.transport, 600)
+    return end
+
+
+def counts(transport):
+    path = senders.Path(context.Place(PLACES[transport]), transport)
+    programs = context.Programs(ROOT)
+    rows = senders.rows(programs, path)
     # The same methods, by each program.
-    kept = [f"{program} {method}" for method in senders.METHODS
-            for program in ("example", "C twin", "ingest")]
-    print(json.dumps({
-        size: {row: instructions(path, rows[row](path, PORT, size, OPTIONS.seconds))
-               for row in kept if row in rows} for size in SIZES}))
+    kept = [row for method in senders.METHODS for program in ("example", "C twin", "ingest")
+            if (row := f"{program} {method}") in rows]
+    found, port = {}, PORT
+    for size in SIZES[transport]:
+        found[size] = {}
+        for row in kept:
+            port += 1
+            end = receiving(programs, path, port)
+            try:
+                command = rows[row](path, port, size, OPTIONS.seconds)
+                found[size][row] = instructions(path, command)
+            finally:
+                if end:
+                    end.stop()
+    return found
+
+
+def main():
+    print(json.dumps({transport: counts(transport) for transport in SIZES}))
 
 
 if __name__ == "__main__":

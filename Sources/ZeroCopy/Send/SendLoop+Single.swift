@@ -102,6 +102,7 @@ extension SendLoop {
       } else if unsafe slot.pointee.standing == SendStanding(.awaiting, pending: 1)
         && result == 0
       {
+        unsafe slot.pointee.sent = 0
         unsafe slot.pointee.unreported = 0
         view.push(head)
         released &+= 1
