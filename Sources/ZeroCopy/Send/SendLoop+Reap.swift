@@ -54,7 +54,7 @@ extension SendLoop {
     tally.bytes &+= UInt64(taken)
     unsafe streams[index].bytes &+= UInt64(taken)
     guard unsafe slot.pointee.sent == slot.pointee.total else { return fellShort(head, index) }
-    if options.ordered, unsafe streams[index].failure == 0 {
+    if chains, unsafe streams[index].failure == 0 {
       invariant(
         unsafe streams[index].chainHead == head, "requests of a stream complete in order")
       _ = removeFirst(of: index)
@@ -72,7 +72,7 @@ extension SendLoop {
   private mutating func fellShort(_ head: UInt32, _ index: Int) {
     tally.shortSends &+= 1
     if unsafe streams[index].failure != 0 { return settle(head) }
-    if !options.ordered { append(head, to: index) }
+    if !chains { append(head, to: index) }
   }
 
   @inline(never)
@@ -81,7 +81,7 @@ extension SendLoop {
       switch errno {
       case EAGAIN, EINTR, ECANCELED, ENOBUFS:
         // Cancelled because a send before it in the chain fell short, or no room: again.
-        if !options.ordered { append(head, to: index) }
+        if !chains { append(head, to: index) }
         return
       default:
         unsafe streams[index].failure = errno
@@ -111,7 +111,7 @@ extension SendLoop {
   ///
   /// A request cancelled because its chain broke was never started, says so without the flag, and
   /// is followed by a notification all the same (io_uring/net.c, io_send_zc_cleanup). That one must
-  /// not count for whatever the slot carries by then. Single datagrams are in no chain.
+  /// not count for whatever the slot carries by then. Single requests are in no chain.
   @inline(__always)
   private mutating func notified(_ tag: OperationTag, usage: UInt32) {
     let head = tag.index

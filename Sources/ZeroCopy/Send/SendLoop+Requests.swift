@@ -43,8 +43,8 @@ extension SendLoop {
       if options.gather > 1 { gather(head, index, &content) }
       pool.enlist(head)
       waiting &+= 1
-      // Datagrams go at once; what must keep its order goes as a chain.
-      if options.ordered || !issue(head, stream: index) { append(head, to: index) }
+      // What must keep its order goes as a chain, all else at once.
+      if chains || !issue(head, stream: index) { append(head, to: index) }
     }
   }
 
@@ -132,12 +132,11 @@ extension SendLoop {
     return head
   }
 
-  /// Hands the requests of a chain to the kernel, linked when order matters. Datagrams, which are
-  /// here a second time, leave the chain with that; the bytes of a stream stay in it until they are
-  /// taken.
+  /// Hands the requests of a chain to the kernel, linked when order matters: they stay in it until
+  /// they are taken. Others, which are here a second time, leave the chain with that.
   @usableFromInline
   mutating func issueChain(_ index: Int) {
-    let link = options.ordered ? UInt8(IK_SQE_IO_LINK) : 0
+    let link = chains ? UInt8(IK_SQE_IO_LINK) : 0
     var before: UnsafeMutablePointer<io_uring_sqe>?
     var head = unsafe streams[index].chainHead
     while head != SendPool.none, ring.submissions.room() > 0 {
@@ -147,7 +146,7 @@ extension SendLoop {
       unsafe fillEntry(entry, head, stream: index)
       head = unsafe pool.slots[Int(head)].chained
     }
-    guard !options.ordered else { return }
+    guard !chains else { return }
     unsafe streams[index].chainHead = head
     if head == SendPool.none { unsafe streams[index].chainTail = SendPool.none }
   }

@@ -1,12 +1,12 @@
 public import CIngestKernel
 public import RingCore
 
-/// Requests that are single datagrams and go back by themselves (``SendLoop/single``): the same
-/// steps as for all others, without what only chains, gathering and generations need. What does not
-/// go as it should is left to those others.
+/// Requests that stand alone and go back by themselves (``SendLoop/single``): the same steps as for
+/// all others, without what only chains, gathering and generations need. What does not go as it
+/// should is left to those others.
 extension SendLoop {
-  /// Datagrams from the content straight into the submission queue, up to a batch under way. For a
-  /// loop that is not finishing.
+  /// From the content straight into the submission queue, up to a batch under way. For a loop that
+  /// is not finishing.
   @inlinable @inline(__always)
   mutating func sendSingle<Content: SendContent & ~Copyable>(
     _ index: Int, _ content: inout Content
@@ -75,9 +75,9 @@ extension SendLoop {
     var released: UInt32 = 0
     var index: UInt32 = 0
     while index != count {
-      // The entry is the consumer's until advance. That of the tick has no length to match. A
-      // slot that is in flight, with nothing else to come, can only get its result, and one that
-      // was taken only its notification.
+      // The entry is the consumer's until advance. A slot that is in flight, with nothing else to
+      // come, can only get its result, and one that was taken only its notification. The tick
+      // names slot 0, but its result (-ETIME) is neither a length nor a notification's.
       let entry = unsafe queue.entry(index)
       index &+= 1
       let head = unsafe OperationTag(rawValue: entry.pointee.user_data).index
@@ -100,8 +100,12 @@ extension SendLoop {
         unsafe slot.pointee.unreported = result
         taken.zeroCopy &+= 1
       } else if unsafe slot.pointee.standing == SendStanding(.awaiting, pending: 1)
-        && result == 0
+        && result & ~IK_NOTIF_USAGE_ZC_COPIED == 0
       {
+        if result != 0 {
+          tally.copiedSends &+= 1
+          unsafe tally.copiedBytes &+= UInt64(slot.pointee.unreported)
+        }
         unsafe slot.pointee.sent = 0
         unsafe slot.pointee.unreported = 0
         view.push(head)
@@ -120,7 +124,7 @@ extension SendLoop {
     return ticked
   }
 
-  /// Everything else: the tick, of which this returns whether it is one, what was copied, errors.
+  /// Everything else: the tick, of which this returns whether it is one, and errors.
   @inline(never) @unsafe
   private mutating func handleRare(_ entry: UnsafePointer<ik_short_cqe>) -> Bool {
     unsafe handle(entry)

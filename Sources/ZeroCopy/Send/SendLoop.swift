@@ -36,8 +36,10 @@ package struct SendLoop: ~Copyable {
   var trial = SendTrial()
   /// Whether `trial` is still deciding.
   var onTrial: Bool
-  /// Requests are single datagrams that go back by themselves: nothing is chained, gathered or held
-  /// for a generation.
+  /// A stream has several requests under way, which must not overtake each other.
+  @usableFromInline let chains: Bool
+  /// Requests are of one slot each, stand alone and go back by themselves: datagrams, or the one at
+  /// a time of a stream. Nothing is chained, gathered or held for a generation.
   @usableFromInline let single: Bool
   /// Requests of at least this many bytes go out with zero-copy.
   @usableFromInline var zeroCopyFrom: UInt32
@@ -115,7 +117,11 @@ package struct SendLoop: ~Copyable {
     let registered = options.mode == .zeroCopyFixed || options.mode == .trial
     unsafe templates = SendLoop.makeTemplates(
       pool.memory, ordered: options.ordered, registered: registered)
-    single = !options.ordered && options.gather == 1 && options.generation == 1
+    // Swift 6.3: a property in the operand of && is read before its value is complete, and crashes.
+    let alone = !options.ordered || options.batch == 1
+    let single = alone && options.gather == 1 && options.generation == 1
+    self.single = single
+    chains = options.ordered && !single
     zeroCopyFrom = options.mode == .zeroCopy || options.mode == .zeroCopyFixed ? 0 : .max
     onTrial = options.mode == .trial
     streamCount = descriptors.count

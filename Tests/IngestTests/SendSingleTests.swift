@@ -3,8 +3,9 @@ import Testing
 
 @testable import Ingest
 
-/// Datagrams that are requests of their own, which go a shorter way than chains and generations.
-@Suite struct SendDatagrams {
+/// Requests that stand alone, which go a shorter way than chains and generations: datagrams, and
+/// the one at a time of a stream.
+@Suite struct SendSingles {
   static let methods: [SendMethod] = [.send, .sendZC, .sendZCFixed]
 
   static func configuration(_ port: UInt16, _ method: SendMethod) -> SendConfiguration {
@@ -81,5 +82,42 @@ import Testing
     let report = sender.finish()
     #expect(report.failure == nil && report.elapsedSeconds < 10)
     #expect(peer.datagrams().count == Int(report.counters.sends))
+  }
+
+  /// Large sends into a small buffer: many wait, and some are taken in parts.
+  @Test(arguments: methods)
+  func oneAtATimeOfEachStreamKeepsTheOrder(method: SendMethod) throws {
+    let peer = SendPeer(connections: 3)
+    var configuration = SendDelivery.configuration(peer, method)
+    configuration.streams = 3
+    configuration.batch = 1
+    configuration.length = 100_000
+    configuration.pool = 1 << 20
+    configuration.socketBuffer = 16 << 10
+    configuration.records = 90
+    let report = try SendDelivery.run(configuration)
+    let streams = peer.streams()
+    #expect(report.failure == nil)
+    #expect(try streams.map { try SendDelivery.records($0).count }.reduce(0, +) == 90)
+    #expect(report.streams.map(\.bytes).reduce(0, +) == UInt64(streams.map(\.count).reduce(0, +)))
+    #expect(report.counters.notifications == report.counters.zeroCopySends)
+  }
+
+  /// One that a peer ends, while the others go on.
+  @Test(arguments: methods)
+  func aResetOfOneStreamLeavesTheOthers(method: SendMethod) throws {
+    let peer = SendPeer(connections: 3) { $0 == 1 ? .reset(after: 100_000) : .keep }
+    var configuration = SendDelivery.configuration(peer, method)
+    configuration.streams = 3
+    configuration.batch = 1
+    configuration.length = 8000
+    configuration.time = 0.3
+    let report = try SendDelivery.run(configuration)
+    let streams = peer.streams()
+    #expect(report.failure?.kind == .peerFailed)
+    #expect(report.streams.filter { $0.failure != nil }.count == 1)
+    for (index, stream) in streams.enumerated() where index != 1 {
+      #expect(try SendDelivery.records(stream).count > 50)
+    }
   }
 }
