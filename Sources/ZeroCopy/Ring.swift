@@ -35,14 +35,7 @@ public struct Ring: ~Copyable {
   ///
   /// - Cost: one io_uring_setup(2), two mmap(2); about 64 + 64 bytes of kernel memory per entry.
   public init(entries: UInt32, completionEntries: UInt32) throws(RingError) {
-    let ring = UnsafeMutablePointer<io_uring>.allocate(capacity: 1)
-    unsafe ring.initialize(to: io_uring())
-    let error = unsafe ik_ring_open(ring, entries, completionEntries, 32)
-    guard error == 0 else {
-      unsafe ring.deallocate()
-      throw RingError("set up an io_uring of \(entries) entries", errno: -error, isRing: true)
-    }
-    unsafe ik_ring_register_descriptor(ring)
+    let ring = unsafe try Ring.open(entries, completionEntries, completionSize: 32)
     let bits = unsafe ring.pointee.features
     let features = unsafe Features(
       bundles: bits & UInt32(IK_FEAT_RECVSEND_BUNDLE) != 0,
@@ -50,6 +43,22 @@ public struct Ring: ~Copyable {
       incrementalBundles: bits & UInt32(IK_FEAT_NO_IOWAIT) != 0,
       deferredTaskRun: ring.pointee.flags & UInt32(IK_SETUP_DEFER_TASKRUN) != 0)
     unsafe self.init(ring: ring, features: features, simulation: nil)
+  }
+
+  /// A ring of the kernel's, to be ended with ik_ring_close and deallocated.
+  @unsafe
+  static func open(
+    _ entries: UInt32, _ completionEntries: UInt32, completionSize: UInt32
+  ) throws(RingError) -> UnsafeMutablePointer<io_uring> {
+    let ring = UnsafeMutablePointer<io_uring>.allocate(capacity: 1)
+    unsafe ring.initialize(to: io_uring())
+    let error = unsafe ik_ring_open(ring, entries, completionEntries, completionSize)
+    guard error == 0 else {
+      unsafe ring.deallocate()
+      throw RingError("set up an io_uring of \(entries) entries", errno: -error, isRing: true)
+    }
+    unsafe ik_ring_register_descriptor(ring)
+    return unsafe ring
   }
 
   /// Takes over a ring that is set up, or one of a simulation.

@@ -7,11 +7,12 @@ import Wire
 
 /// What users meet when something is wrong at the sending end, and what must not suffer from it.
 @Suite struct SendFailures {
-  @Test(arguments: SendMethod.allCases)
-  func aResetEndsOneStreamOnly(method: SendMethod) throws {
+  @Test(arguments: SendMethod.allCases, [1, 8])
+  func aResetEndsOneStreamOnly(method: SendMethod, batch: Int) throws {
     let peer = SendPeer(connections: 3) { $0 == 1 ? .reset(after: 100_000) : .keep }
     var configuration = SendDelivery.configuration(peer, method)
     configuration.streams = 3
+    configuration.batch = batch
     configuration.length = 8000
     configuration.time = 0.3
     let report = try SendDelivery.run(configuration)

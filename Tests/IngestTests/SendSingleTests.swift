@@ -102,22 +102,4 @@ import Testing
     #expect(report.streams.map(\.bytes).reduce(0, +) == UInt64(streams.map(\.count).reduce(0, +)))
     #expect(report.counters.notifications == report.counters.zeroCopySends)
   }
-
-  /// One that a peer ends, while the others go on.
-  @Test(arguments: methods)
-  func aResetOfOneStreamLeavesTheOthers(method: SendMethod) throws {
-    let peer = SendPeer(connections: 3) { $0 == 1 ? .reset(after: 100_000) : .keep }
-    var configuration = SendDelivery.configuration(peer, method)
-    configuration.streams = 3
-    configuration.batch = 1
-    configuration.length = 8000
-    configuration.time = 0.3
-    let report = try SendDelivery.run(configuration)
-    let streams = peer.streams()
-    #expect(report.failure?.kind == .peerFailed)
-    #expect(report.streams.filter { $0.failure != nil }.count == 1)
-    for (index, stream) in streams.enumerated() where index != 1 {
-      #expect(try SendDelivery.records(stream).count > 50)
-    }
-  }
 }

@@ -47,7 +47,7 @@ def receiving(programs, path, port):
         return None
     command, namespace, _ = found
     end = measure.Program(command, namespace)
-    # Its program is read from a file first, while which the clock jumps.
+    # Its program is read from a file first, and the clock jumps meanwhile.
     end.listening(port, path.transport, 600)
     return end
 

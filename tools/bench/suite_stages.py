@@ -25,8 +25,7 @@ FILE_BLOCK = {"buffered": "64K", "direct": "1M"}
 # Runs of each part in a round.
 PARTS = {"memory": 2 * (len(DIGESTS) * len(BUFFERS) + len(PARSERS) * len(RECORDS)),
          "file": 3 * len(FILE_BLOCK), "forward": 3}
-# dd with a connection as its standard input: what it does beside the file sink, by nobody's copy
-# but its own.
+# dd with a connection as its standard input: the file sink's work, and no other process between.
 INTO_DD = """
 import os, socket, sys
 with socket.create_server((sys.argv[1], int(sys.argv[2]))) as listener:

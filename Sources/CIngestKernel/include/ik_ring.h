@@ -16,8 +16,8 @@ static inline uint32_t ik_sq_room(const struct io_uring *ring) {
   return *queue->kring_mask + 1 - (queue->sqe_tail - head);
 }
 
-// The next submission entry where ik_sq_room() said that there is one. It holds an old request:
-// all of it is the caller's to write.
+// The next submission entry where ik_sq_room() said that there is one. It holds what it
+// held the last time, at first zeroes.
 static inline struct io_uring_sqe *ik_sq_claim(struct io_uring *ring) {
   struct io_uring_sq *queue = &ring->sq;
   return &queue->sqes[queue->sqe_tail++ & *queue->kring_mask];

@@ -117,7 +117,8 @@ package struct SendLoop: ~Copyable {
     let registered = options.mode == .zeroCopyFixed || options.mode == .trial
     unsafe templates = SendLoop.makeTemplates(
       pool.memory, ordered: options.ordered, registered: registered)
-    // Swift 6.3: a property in the operand of && is read before its value is complete, and crashes.
+    // Locals: `options.ordered && !self.single`, compiled by Swift 6.3.1, crashed here in a
+    // release of what is not there.
     let alone = !options.ordered || options.batch == 1
     let single = alone && options.gather == 1 && options.generation == 1
     self.single = single

@@ -12,14 +12,7 @@ package struct SendRing: ~Copyable {
 
   /// Sets up a ring; sizes and cost as ``Ring/init(entries:completionEntries:)``.
   init(entries: UInt32, completionEntries: UInt32) throws(RingError) {
-    let ring = UnsafeMutablePointer<io_uring>.allocate(capacity: 1)
-    unsafe ring.initialize(to: io_uring())
-    let error = unsafe ik_ring_open(ring, entries, completionEntries, 16)
-    guard error == 0 else {
-      unsafe ring.deallocate()
-      throw RingError("set up an io_uring of \(entries) entries", errno: -error, isRing: true)
-    }
-    unsafe ik_ring_register_descriptor(ring)
+    let ring = unsafe try Ring.open(entries, completionEntries, completionSize: 16)
     completions = unsafe CompletionQueue(
       unsafeHead: ring.pointee.cq.khead, tail: ring.pointee.cq.ktail,
       entries: UnsafeRawPointer(ring.pointee.cq.cqes).assumingMemoryBound(to: ik_short_cqe.self),
