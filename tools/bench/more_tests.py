@@ -142,7 +142,7 @@ class Suites(unittest.TestCase):
     def test_forwarding_and_files(self):
         files, forwarding = self.results("stages", "--part", "file", "--part", "forward",
                                          "--file-mib", "16")
-        self.assertEqual(len(self.rows(files)), 4)
+        self.assertEqual(len(self.rows(files)), 6)
         self.assertEqual([row[0] for row in self.rows(forwarding)], list(suite_stages.RELAYS))
 
     def test_connections(self):
@@ -181,13 +181,15 @@ class Guest(unittest.TestCase):
         self.assertEqual(len(self.result(rows).tables[0]["rows"]), 4)
 
     def test_sends_are_held_against_the_example(self):
-        told = {"600": {"example send": 4800.0, "ingest send": 5000.0, "ingest send-zc": 5200.0},
-                "4000": {"example send": 6000.0, "ingest send": 5900.0, "ingest send-zc": 5200.0}}
+        udp = {"600": {"example send": 4800.0, "ingest send": 5000.0, "ingest send-zc": 5200.0},
+               "4000": {"example send": 6000.0, "ingest send": 5900.0, "ingest send-zc": 5200.0}}
+        told = {"udp": udp, "tcp": {"600": {"example send": 11000.0, "ingest send": 10000.0}}}
         with unittest.mock.patch.object(suite_guest, "sent", return_value=(told, "command")):
             result = suite_guest.sending(context.Context(None, PROGRAMS, context.Progress(), {}))
-        target, = result.targets
-        self.assertEqual((target.values, target.met), ([0.96], False))
-        self.assertEqual([row[0] for row in result.tables[0]["rows"]], list(told["600"]))
+        self.assertEqual([(target.values, target.met) for target in result.targets],
+                         [([0.96], False), ([1.1], True)])
+        self.assertEqual([[row[0] for row in table["rows"]] for table in result.tables],
+                         [list(udp["600"]), ["example send", "ingest send"]])
 
     def test_a_row_that_is_missing_is_said(self):
         with self.assertRaises(measure.Failed):
