@@ -39,6 +39,8 @@ public struct Meter: BitwiseCopyable, Sendable {
   @usableFromInline var last: UInt64 = 0
   @usableFromInline var beganTicks: UInt64 = 0
   @usableFromInline var beganAt: UInt64 = 0
+  /// The number of the next batch to sample.
+  @usableFromInline var next: UInt64 = 0
   @usableFromInline let reading: UInt64
 
   /// One batch of so many is sampled.
@@ -54,15 +56,16 @@ public struct Meter: BitwiseCopyable, Sendable {
     reading = least
   }
 
-  /// A batch begins; `number` counts them.
+  /// A batch begins; `number` counts them upwards.
   @inlinable @inline(__always)
   public mutating func begin(_ number: UInt64, now: UInt64) {
-    isOn = number % Meter.interval == 0
-    if isOn { beginSample(now) }
+    isOn = number >= next
+    if isOn { beginSample(number, now) }
   }
 
   @inline(never) @usableFromInline
-  mutating func beginSample(_ now: UInt64) {
+  mutating func beginSample(_ number: UInt64, _ now: UInt64) {
+    next = number &+ Meter.interval
     beganAt = now
     beganTicks = ik_ticks()
     last = beganTicks
@@ -77,8 +80,11 @@ public struct Meter: BitwiseCopyable, Sendable {
   @inline(never) @usableFromInline
   mutating func endSample(_ bytes: UInt64) {
     isOn = false
-    // Batches of nothing say nothing about bytes.
-    guard bytes > 0 else { return }
+    // Batches of nothing say nothing about bytes: the next one is sampled in its place.
+    guard bytes > 0 else {
+      next = 0
+      return
+    }
     totals.batches &+= 1
     totals.bytes &+= bytes
     totals.ticks &+= ik_ticks() &- beganTicks
