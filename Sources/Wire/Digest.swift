@@ -18,17 +18,25 @@ public enum Digest {
     unsafe bytes: UnsafeRawBufferPointer, continuing crc: UInt32 = 0
   ) -> UInt32 {
     guard let base = bytes.baseAddress else { return crc }
-    // crc32_iscsi inverts neither its seed nor its result, takes its length as an int, and only
-    // reads, though its pointer is not const.
+    // It only reads, though its pointer is not const.
+    let start = unsafe UnsafeMutableRawPointer(mutating: base)
+      .assumingMemoryBound(to: UInt8.self)
+    guard bytes.count <= longestCall else { return unsafe crc32c(start, bytes.count, crc) }
+    // crc32_iscsi inverts neither its seed nor its result.
+    return ~(unsafe crc32_iscsi(start, Int32(truncatingIfNeeded: bytes.count), ~crc))
+  }
+
+  /// For more than one call takes: its length is an int.
+  @inline(never)
+  private static func crc32c(
+    _ start: UnsafeMutablePointer<UInt8>, _ count: Int, _ crc: UInt32
+  ) -> UInt32 {
     var state = ~crc
-    var start = unsafe UnsafeMutableRawPointer(mutating: base)
-    var left = bytes.count
-    while left > 0 {
-      let part = min(left, longestCall)
-      state = unsafe crc32_iscsi(
-        start.assumingMemoryBound(to: UInt8.self), Int32(truncatingIfNeeded: part), state)
-      unsafe start += part
-      left -= part
+    var done = 0
+    while done < count {
+      let part = min(count - done, longestCall)
+      state = unsafe crc32_iscsi(start + done, Int32(truncatingIfNeeded: part), state)
+      done += part
     }
     return ~state
   }
@@ -47,6 +55,7 @@ public enum Digest {
   }
 
   /// The digest of `bytes` as a wire header carries it: 0 for `none`, a CRC in the low 32 bits.
+  @inlinable @inline(__always)
   public static func of(_ bytes: RawSpan, _ kind: ChecksumKind) -> UInt64 {
     switch kind {
     case .none: return 0

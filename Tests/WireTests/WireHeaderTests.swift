@@ -1,5 +1,6 @@
 import Testing
-import Wire
+
+@testable import Wire
 
 @Suite struct WireHeaderTests {
   let header = WireHeader(
@@ -8,6 +9,11 @@ import Wire
 
   func decode(_ bytes: [UInt8], at start: Int = 0) throws(WireHeader.Failure) -> WireHeader {
     unsafe try WireHeader(decoding: bytes.span.bytes, at: start)
+  }
+
+  /// The short way, which gives no reasons.
+  func sound(_ bytes: [UInt8], at start: Int = 0) -> WireHeader? {
+    unsafe WireHeader(sound: bytes.span.bytes, at: start)
   }
 
   func encoded(_ header: WireHeader) -> [UInt8] {
@@ -33,6 +39,25 @@ import Wire
     for start in 0..<9 {
       let bytes = [UInt8](repeating: 0, count: start) + encoded(header)
       #expect(try decode(bytes, at: start) == header)
+      #expect(sound(bytes, at: start) == header)
+    }
+  }
+
+  @Test func everyKindIsRead() throws {
+    for kind in ChecksumKind.allCases {
+      let bytes = encoded(WireHeader(kind: kind, length: 7, sequence: 9, digest: 11))
+      #expect(try decode(bytes).kind == kind)
+      #expect(sound(bytes)?.kind == kind)
+    }
+  }
+
+  /// The instruction and ISA-L are of one mind.
+  @Test func bothWaysToTheChecksum() {
+    var random = SystemRandomNumberGenerator()
+    for _ in 0..<1000 {
+      let words = WireHeader.Words(
+        first: random.next(), second: random.next(), third: random.next(), fourth: random.next())
+      #expect(WireHeader.checksum(of: words) == WireHeader.checksumInMemory(of: words))
     }
   }
 
@@ -42,6 +67,7 @@ import Wire
     for bit in 0..<WireHeader.size * 8 {
       var bytes = good
       bytes[bit / 8] ^= 1 << (bit % 8)
+      #expect(sound(bytes) == nil)
       do {
         _ = try decode(bytes)
         Issue.record("flipped bit \(bit) was not noticed")
@@ -64,6 +90,7 @@ import Wire
       for index in 0..<4 { bytes[12 + index] = UInt8(truncatingIfNeeded: crc >> (index * 8)) }
       let expected: WireHeader.Failure = place == 4 ? .version(2) : .checksumKind(3)
       #expect(throws: expected) { _ = try decode(bytes) }
+      #expect(sound(bytes) == nil)
     }
   }
 

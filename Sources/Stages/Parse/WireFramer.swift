@@ -54,6 +54,19 @@ public struct WireFramer: Framer, Equatable {
     guard state.gathered == 0, available >= WireHeader.size else {
       return gather(&state, bytes, at: cursor)
     }
+    // What records usually are; what is wrong with others is found where there is time for it.
+    if let header = WireHeader(sound: bytes, at: cursor), Int(header.length) <= max,
+      header.sequence == state.sequence
+    {
+      state.header = header
+      state.sequence = header.sequence &+ 1
+      let payload = UInt32(
+        truncatingIfNeeded: min(Int(header.length), available &- WireHeader.size))
+      state.left = header.length &- payload
+      return .piece(
+        Piece(
+          lead: UInt32(WireHeader.size), payload: payload, first: true, last: state.left == 0))
+    }
     return begin(
       &state, bytes, at: cursor, lead: WireHeader.size, available: available, first: true)
   }
@@ -78,7 +91,7 @@ public struct WireFramer: Framer, Equatable {
 
   /// Starts the record whose header is at `start` of `header`. `lead` of its bytes lie in this
   /// lease, of which `available` bytes are left, header included.
-  @usableFromInline
+  @inline(never) @usableFromInline
   func begin(
     _ state: inout State, _ header: RawSpan, at start: Int, lead: Int, available: Int,
     first: Bool
