@@ -59,12 +59,11 @@ uint32_t ik_ring_unsubmitted(const struct io_uring *ring) {
 // One wake-up an hour in an idle process.
 #define IDLE_WAIT_NS 3600000000000u
 
+// liburing's own call: without the errno of syscall(2), which is put away and fetched again.
 static int enter(struct io_uring *ring, uint32_t submit, uint32_t wait_for, uint32_t flags,
-                 const void *argument, size_t size) {
+                 void *argument, size_t size) {
   if (ring->enter_ring_fd != ring->ring_fd) flags |= IK_ENTER_REGISTERED_RING;
-  long taken = syscall(__NR_io_uring_enter, ring->enter_ring_fd, submit, wait_for, flags, argument,
-                       size);
-  return taken < 0 ? -errno : (int)taken;
+  return io_uring_enter2((unsigned)ring->enter_ring_fd, submit, wait_for, flags, argument, size);
 }
 
 static uint32_t publish(struct io_uring *ring) {

@@ -114,7 +114,10 @@ package struct MessageSendLoop: ~Copyable {
       if unnotified > 0 { moved = readNotifications() || moved }
       shared.counters.publish(tally)
       if isDone { return finishStreams() }
-      if !moved { waitForSockets() }
+      if !moved {
+        if options.ordered, allSent { unsafe shared.end(streams, streamCount) }
+        waitForSockets()
+      }
     }
     abort(ECANCELED)
   }
@@ -128,11 +131,20 @@ package struct MessageSendLoop: ~Copyable {
     }
   }
 
+  /// Every stream that is well has handed over all it will.
+  private var allSent: Bool {
+    for index in 0..<streamCount where unsafe streams[index].failure == 0 {
+      if unsafe !streams[index].ended || numbering[index].current != SendPool.none {
+        return false
+      }
+    }
+    return true
+  }
+
+  /// And has heard of all of it.
   private var isDone: Bool {
-    for index in 0..<streamCount {
-      let stream = unsafe streams[index]
-      if stream.failure != 0 { continue }
-      if unsafe !stream.ended || numbering[index].current != SendPool.none { return false }
+    guard allSent else { return false }
+    for index in 0..<streamCount where unsafe streams[index].failure == 0 {
       if unsafe numbering[index].next != numbering[index].outstanding { return false }
     }
     return true

@@ -1,6 +1,6 @@
 import CIngestKernel
 import Glibc
-import RingCore
+public import RingCore
 
 extension SendLoop {
   /// Sends until the content has ended, the duration is over or a stop is asked for, then waits for
@@ -15,8 +15,12 @@ extension SendLoop {
     }
     begin()
     while goesOn() {
-      prepare(&content)
-      guard turn() else { return }
+      if goesStraight() {
+        guard sendOn(&content) else { return }
+      } else {
+        prepare(&content)
+        guard turn() else { return }
+      }
     }
   }
 
@@ -56,14 +60,18 @@ extension SendLoop {
       return false
     }
     let error = hand()
-    tally.enters &+= 1
+    return conclude(error, ticked: single ? reapSingle() : reap())
+  }
+
+  /// What is to do after a turn; false at the end.
+  @usableFromInline
+  mutating func conclude(_ error: Int32, ticked: Bool) -> Bool {
     guard error == 0 || error == EINTR || error == ETIME || error == EAGAIN || error == EBUSY
     else {
       giveUp(error)
       return false
     }
     // The tick is due at the deadline at the latest, so between ticks nobody needs the time.
-    let ticked = single ? reapSingle() : reap()
     if ticked || onTrial || options.byteRate > 0 { now = ik_clock_ns() }
     if ticked {
       armTick()
@@ -75,8 +83,9 @@ extension SendLoop {
 
   /// One system call. Plain sends are mostly answered while they are submitted: as long as they
   /// are, nothing waits.
-  @inline(__always)
-  private mutating func hand() -> Int32 {
+  @inlinable @inline(__always)
+  mutating func hand() -> Int32 {
+    tally.enters &+= 1
     guard zeroCopyFrom == .max, inFlight > 0, turnsToWait == 0,
       sinceTaskWork < SendLoop.taskWorkEvery
     else {
@@ -107,17 +116,28 @@ extension SendLoop {
 
   /// A full batch for one stream, so that the task work of a whole chain runs in one enter; one
   /// completion where a slow stream must not hold up the others.
-  @inline(__always)
-  private mutating func nextWait() -> Ring.Wait {
-    let alone = streamCount == 1 || !options.ordered
-    if inFlight > 0 { return Ring.Wait(completions: alone ? inFlight : 1) }
+  @inlinable @inline(__always)
+  mutating func nextWait() -> Ring.Wait {
+    if inFlight > 0 { return Ring.Wait(completions: waitsAlone ? inFlight : 1) }
+    return idleWait()
+  }
+
+  /// Whether no stream waits for another one.
+  @inlinable @inline(__always)
+  var waitsAlone: Bool { mutating get { streamCount == 1 || !options.ordered } }
+
+  /// With nothing under way: for what is due, or for buffers.
+  @inline(never) @usableFromInline
+  mutating func idleWait() -> Ring.Wait {
     if paced, starved == false {
       let due = Double(filledBytes) * 1e9 / Double(options.byteRate) - Double(elapsed)
       let pause = UInt64(min(max(due, 0), Double(SendLoop.tick)))
       return Ring.Wait(completions: pause > 0 ? 1 : 0, timeoutNanoseconds: pause)
     }
-    guard unnotified > 0, starved || allEnded() else { return .none }
-    return Ring.Wait(completions: alone ? min(unnotified, UInt32(options.batch)) : 1)
+    let ended = allEnded()
+    if ended, options.ordered { unsafe shared.end(streams, streamCount) }
+    guard unnotified > 0, starved || ended else { return .none }
+    return Ring.Wait(completions: waitsAlone ? min(unnotified, UInt32(options.batch)) : 1)
   }
 
   @usableFromInline

@@ -5,6 +5,39 @@ public import RingCore
 /// all others, without what only chains, gathering and generations need. What does not go as it
 /// should is left to those others.
 extension SendLoop {
+  /// Whether one stream has nothing to do but to send.
+  @inlinable @inline(__always)
+  mutating func goesStraight() -> Bool {
+    unsafe single && streamCount == 1 && !finishing && !onTrial && options.byteRate == 0
+      && streams[0].isReady
+  }
+
+  /// Turns of one stream, as long as it ``goesStraight()`` and nothing else happens: what
+  /// ``prepare(_:)`` and ``turn()`` do, without looking for what else there might be to do. At least
+  /// one turn; false at the end.
+  @inlinable @inline(never)
+  mutating func sendOn<Content: SendContent & ~Copyable>(_ content: inout Content) -> Bool {
+    repeat {
+      starved = false
+      sendSingle(0, &content)
+      // Nothing to send, or no buffer: how long to wait for that is not for this loop.
+      guard inFlight > 0 else { return turn() }
+      let error = hand()
+      let ticked = reapSingle()
+      guard error == 0, !ticked else { return conclude(error, ticked: ticked) }
+    } while unsafe streams[0].isReady && !isTold
+    return true
+  }
+
+  /// Whether a stop or an abort was asked for.
+  @inlinable @inline(__always)
+  var isTold: Bool {
+    mutating get {
+      unsafe ik_load_relaxed_u64(flags + SendShared.stopFlag)
+        | ik_load_relaxed_u64(flags + SendShared.abortFlag) != 0
+    }
+  }
+
   /// From the content straight into the submission queue, up to a batch under way. For a loop that
   /// is not finishing.
   @inlinable @inline(__always)
@@ -65,13 +98,13 @@ extension SendLoop {
   }
 
   /// ``reap()`` for them.
-  @usableFromInline
+  @inlinable @inline(__always)
   mutating func reapSingle() -> Bool {
     let queue = ring.completions
     let count = queue.available()
     var ticked = false
     var view = pool.view
-    var taken = Taken()
+    var taken = Taken(stream: 0)
     var released: UInt32 = 0
     var index: UInt32 = 0
     while index != count {
@@ -87,7 +120,8 @@ extension SendLoop {
         && result == slot.pointee.total
       {
         if unsafe slot.pointee.stream != taken.stream {
-          unsafe note(&taken, next: slot.pointee.stream)
+          note(taken)
+          taken = unsafe Taken(stream: slot.pointee.stream)
         }
         taken.requests &+= 1
         taken.bytes &+= UInt64(result)
@@ -118,30 +152,34 @@ extension SendLoop {
     }
     pool.view = view
     ring.completions.advance(count)
-    note(&taken, next: 0)
+    note(taken)
     unnotified &-= released
     tally.notifications &+= UInt64(released)
     return ticked
   }
 
   /// Everything else: the tick, of which this returns whether it is one, and errors.
-  @inline(never) @unsafe
-  private mutating func handleRare(_ entry: UnsafePointer<ik_short_cqe>) -> Bool {
+  @inline(never) @unsafe @usableFromInline
+  mutating func handleRare(_ entry: UnsafePointer<ik_short_cqe>) -> Bool {
     unsafe handle(entry)
   }
 
   /// Requests of one stream, one after the other, that the kernel took as they were.
+  @frozen @usableFromInline
   struct Taken {
-    var stream: UInt32 = 0
-    var requests: UInt32 = 0
-    var zeroCopy: UInt32 = 0
-    var bytes: UInt64 = 0
-    var records: UInt64 = 0
+    @usableFromInline var stream: UInt32
+    @usableFromInline var requests: UInt32 = 0
+    @usableFromInline var zeroCopy: UInt32 = 0
+    @usableFromInline var bytes: UInt64 = 0
+    @usableFromInline var records: UInt64 = 0
+
+    @inlinable
+    init(stream: UInt32) { self.stream = stream }
   }
 
-  /// Counts what was taken, and begins to count for another stream.
-  @inline(never)
-  private mutating func note(_ taken: inout Taken, next: UInt32) {
+  /// Counts what was taken.
+  @inlinable @inline(__always)
+  mutating func note(_ taken: Taken) {
     inFlight &-= taken.requests
     unnotified &+= taken.zeroCopy
     tally.sends &+= UInt64(taken.requests)
@@ -152,6 +190,5 @@ extension SendLoop {
     unsafe stream.pointee.inFlight &-= taken.requests
     unsafe stream.pointee.bytes &+= taken.bytes
     unsafe stream.pointee.records &+= taken.records
-    taken = Taken(stream: next)
   }
 }

@@ -13,9 +13,9 @@ package struct SendLoop: ~Copyable {
   /// A timeout request wakes the loop this often, in nanoseconds, to look at its flags.
   static let tick: UInt64 = 50_000_000
   /// Task work, of which the tick is some, runs after so many requests at the latest.
-  static let taskWorkEvery: UInt32 = 1024
+  @inlinable static var taskWorkEvery: UInt32 { 1024 }
   /// Turns that wait after requests that were not answered at once.
-  static let turnsToWaitAfterMiss: UInt32 = 64
+  @inlinable static var turnsToWaitAfterMiss: UInt32 { 64 }
   /// Fewer bytes than this never go out with zero-copy when the loop may choose: the bookkeeping
   /// costs more than the copy (measured break-even: 1.5 to 8 KB).
   static let smallestZeroCopy: UInt32 = 2048
@@ -25,7 +25,7 @@ package struct SendLoop: ~Copyable {
   @usableFromInline let options: SendOptions
   let shared: SendShared
   /// Those of `shared`, looked at in every turn: through the object that is a retain and a release.
-  let flags: UnsafeMutablePointer<UInt64>
+  @usableFromInline let flags: UnsafeMutablePointer<UInt64>
   @usableFromInline let streams: UnsafeMutablePointer<SendStream>
   @usableFromInline let streamCount: Int
   /// `options.gather` vectors for each slot; nil when one slot makes a request.
@@ -35,7 +35,7 @@ package struct SendLoop: ~Copyable {
   @usableFromInline var tally = SendTally()
   var trial = SendTrial()
   /// Whether `trial` is still deciding.
-  var onTrial: Bool
+  @usableFromInline var onTrial: Bool
   /// A stream has several requests under way, which must not overtake each other.
   @usableFromInline let chains: Bool
   /// Requests are of one slot each, stand alone and go back by themselves: datagrams, or the one at
@@ -55,8 +55,8 @@ package struct SendLoop: ~Copyable {
   @usableFromInline var firstStream = 0
   /// Requests submitted without running task work since it last ran, and turns to go before that is
   /// tried again.
-  var sinceTaskWork: UInt32 = 0
-  var turnsToWait: UInt32 = 0
+  @usableFromInline var sinceTaskWork: UInt32 = 0
+  @usableFromInline var turnsToWait: UInt32 = 0
   /// CLOCK_MONOTONIC in nanoseconds, as of the last tick or newer; and when filling ends, and when
   /// waiting for what is under way does.
   var now: UInt64 = 0

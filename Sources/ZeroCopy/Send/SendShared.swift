@@ -20,12 +20,12 @@ package struct SendTally: Sendable, Equatable, BitwiseCopyable {
 
 /// What a sending thread and the threads that watch it share: single-writer counters, and the words
 /// by which it is told to stop.
-@safe
+@safe @usableFromInline
 package final class SendShared: @unchecked Sendable {
   package let counters = SharedCounters(SendTally())
   let flags: UnsafeMutablePointer<UInt64>
-  static let stopFlag = 0
-  static let abortFlag = 1
+  @inlinable static var stopFlag: Int { 0 }
+  @inlinable static var abortFlag: Int { 1 }
 
   package init() {
     unsafe flags = .allocate(capacity: 2)
@@ -41,15 +41,24 @@ package final class SendShared: @unchecked Sendable {
   package var stopRequested: Bool { unsafe ik_load_relaxed_u64(flags + SendShared.stopFlag) != 0 }
   package var abortRequested: Bool { unsafe ik_load_relaxed_u64(flags + SendShared.abortFlag) != 0 }
 
+  /// Says to the peers of TCP streams that nothing more will come. What was sent last is then
+  /// acknowledged at once: without an end behind it, the peer may take 40 ms to do so
+  /// (TCP_DELACK_MIN), and notifications with it. Harmless when said again.
+  @unsafe
+  func end(_ streams: UnsafeMutablePointer<SendStream>, _ count: Int) {
+    for index in 0..<count where unsafe streams[index].failure == 0 && !streams[index].isShut {
+      unsafe streams[index].isShut = true
+      unsafe _ = shutdown(streams[index].descriptor, Int32(SHUT_WR))
+    }
+  }
+
   /// Ends the TCP streams that are well, and waits until each one's peer has acknowledged
   /// everything, for so many nanoseconds each; what fails is its stream's `failure`.
   @unsafe
   func finish(
     _ streams: UnsafeMutablePointer<SendStream>, _ count: Int, within nanoseconds: UInt64
   ) {
-    for index in 0..<count where unsafe streams[index].failure == 0 {
-      unsafe _ = shutdown(streams[index].descriptor, Int32(SHUT_WR))
-    }
+    unsafe end(streams, count)
     let limit = Int32(clamping: nanoseconds / 1_000_000)
     for index in 0..<count where unsafe streams[index].failure == 0 {
       unsafe streams[index].failure = -ik_tcp_finish(
@@ -66,6 +75,8 @@ struct SendStream: BitwiseCopyable {
   @usableFromInline var failure: Int32 = 0
   /// The content has no more for it.
   @usableFromInline var ended = false
+  /// The peer was told that nothing more comes.
+  var isShut = false
   /// Results to come.
   @usableFromInline var inFlight: UInt32 = 0
   /// Requests in the order of their bytes, from the first not yet taken as a whole.
@@ -73,6 +84,10 @@ struct SendStream: BitwiseCopyable {
   @usableFromInline var chainTail: UInt32 = SendPool.none
   @usableFromInline var bytes: UInt64 = 0
   @usableFromInline var records: UInt64 = 0
+
+  /// Whether it takes the next request as it comes.
+  @inlinable @inline(__always)
+  var isReady: Bool { failure == 0 && !ended && chainHead == SendPool.none }
 }
 
 /// What a stream came to.
