@@ -13,8 +13,8 @@ extension SendLoop {
   }
 
   /// Turns of one stream, as long as it ``goesStraight()`` and nothing else happens: what
-  /// ``prepare(_:)`` and ``turn()`` do, without looking for what else there might be to do. At least
-  /// one turn; false at the end.
+  /// ``prepare(_:)`` and ``turn()`` do, without looking for what else there might be to do. At
+  /// least one turn; false at the end.
   @inlinable @inline(never)
   mutating func sendOn<Content: SendContent & ~Copyable>(_ content: inout Content) -> Bool {
     repeat {
