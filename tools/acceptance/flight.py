@@ -63,6 +63,9 @@ def usr1_writes_a_recording_while_data_flows():
     with Receiver("--record-events", 1024) as receiver:
         with connect(receiver.port) as peer:
             peer.settimeout(60)
+            # More than socket buffers hold: some of it has been received by then.
+            for _ in range(64):
+                peer.sendall(bytes(1 << 20))
             deadline = time.monotonic() + 60
             while not any("ingest flight" in line for line in receiver.text):
                 require(time.monotonic() < deadline, "USR1 left no recording")
