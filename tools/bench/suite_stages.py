@@ -170,7 +170,7 @@ def ingest_writer(context, method, address, port, target):
     if method == "direct":
         sink += f",direct=yes,block={FILE_BLOCK[method]}"
     return [context.programs.ingest, "run", "--listen", address, "--port", str(port), "--cpus",
-            RX_CPU, "-1", "--json", "--buffer", "64K", "--area", "64M", "--sink", sink]
+            RX_CPU, "-1", "--json", "--sink", sink]
 
 
 def dd_writer(_, method, address, port, target):
