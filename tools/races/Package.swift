@@ -27,12 +27,12 @@ let package = Package(
       sources: [
         "Spread", "User", "Downstream.swift", "RecordChain.swift", "ChainCounts.swift",
         "Checksum/Checksum.swift", "Parse/Flaw.swift", "Parse/Framer.swift",
-        "Parse/LinesFramer.swift", "Parse/Piece.swift", "Parse/RawFramer.swift", "Sink/Sink.swift",
-        "Sink/SinkReport.swift", "Sink/NullSink.swift",
+        "Parse/LinesFramer.swift", "Parse/Piece.swift", "Parse/RawFramer.swift",
+        "Parse/WireFramer.swift", "Sink/Sink.swift", "Sink/SinkReport.swift", "Sink/NullSink.swift",
       ], swiftSettings: strict),
     // Counted by tools/gates/chain.
     .executableTarget(
-      name: "chainloop", dependencies: ["RingCore", "Stages", "CIngestKernel"],
+      name: "chainloop", dependencies: ["RingCore", "Stages", "Wire", "CIngestKernel"],
       swiftSettings: strict),
     .executableTarget(
       name: "races", dependencies: ["RingCore", "Stages", "CIngestKernel"], swiftSettings: strict),

@@ -2,11 +2,12 @@ import CIngestKernel
 import Glibc
 import RingCore
 import Stages
+import Wire
 
 // chainloop LOOP COUNT: a chain over COUNT leases in memory, in batches of 64, for counting
 // instructions with callgrind (tools/gates/chain). LOOP is one-stage, three-stages, or
-// one-stage-sampled, where the meter samples one batch in 64; or recorded-8 or recorded-64, where a
-// flight recorder gets COUNT completions in batches of so many.
+// one-stage-sampled, where the meter samples one batch in 64; wire, where each lease is a record; or
+// recorded-8 or recorded-64, where a flight recorder gets COUNT completions in batches of so many.
 
 /// Counts pieces and passes them on.
 struct Pass: RecordStage {
@@ -58,6 +59,35 @@ func oneStageSampled(_ count: Int) -> UInt64 { loop(Pass(), count, sampled: true
 @inline(never)
 func threeStages(_ count: Int) -> UInt64 { loop(Pass().then(Pass()).then(Pass()), count) }
 
+/// A wire record in each lease. Each batch is a connection, so that sequence numbers fit.
+@inline(never)
+func wire(_ count: Int) -> UInt64 {
+  guard let layout = AreaLayout(bufferSize: 4096, bufferCount: 64) else { return 0 }
+  let memory = UnsafeMutableRawPointer.allocate(byteCount: layout.byteCount, alignment: 4096)
+  defer { unsafe memory.deallocate() }
+  for index in 0..<64 {
+    let header = WireHeader(
+      length: UInt32(4096 - WireHeader.size), sequence: UInt64(index))
+    unsafe header.encode(unsafeInto: memory + index << 12)
+  }
+  var batch = unsafe Batch(
+    area: AreaMemory(unsafeBase: memory, layout: layout), submissions: nil, holdLimit: 1)
+  var chain = RecordChain(
+    framer: WireFramer(), checksum: NoChecksum(), sink: NullSink(), maxConnections: 1)
+  var sum: UInt64 = 0
+  for number in 0..<count / 64 {
+    let connection = Connection(slot: 0, serial: UInt64(number + 1), peer: Endpoint())
+    chain.opened(connection, in: &batch)
+    for index in 0..<64 {
+      let lease = Lease(offset: UInt64(index) << 12, length: 4096, connection: 0)
+      if let released = chain.take(lease, in: &batch).take() { sum &+= released }
+    }
+    chain.closed(connection, .finished, in: &batch)
+  }
+  guard chain.totals.records == UInt64(count / 64 * 64), batch.faultTotal == 0 else { exit(1) }
+  return sum &+ chain.totals.payloadBytes
+}
+
 /// `count` completions in batches of so many, recorded as an engine does.
 @inline(never)
 func recorded(_ count: Int, batch: Int) -> UInt64 {
@@ -94,6 +124,7 @@ switch words[1] {
 case "one-stage": print(oneStage(count))
 case "one-stage-sampled": print(oneStageSampled(count))
 case "three-stages": print(threeStages(count))
+case "wire": print(wire(count))
 case "recorded-8": print(recorded(count, batch: 8))
 case "recorded-64": print(recorded(count, batch: 64))
 default: exit(2)
