@@ -6,8 +6,9 @@ import Wire
 
 // chainloop LOOP COUNT: a chain over COUNT leases in memory, in batches of 64, for counting
 // instructions with callgrind (tools/gates/chain). LOOP is one-stage, three-stages, or
-// one-stage-sampled, where the meter samples one batch in 64; wire, where each lease is a record; or
-// recorded-8 or recorded-64, where a flight recorder gets COUNT completions in batches of so many.
+// one-stage-sampled, where the meter samples one batch in 64; wire, where each lease is a record;
+// or recorded-8 or recorded-64, where a flight recorder gets COUNT completions in batches of so
+// many.
 
 /// Counts pieces and passes them on.
 struct Pass: RecordStage {
