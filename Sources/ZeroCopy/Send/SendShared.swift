@@ -41,14 +41,18 @@ package final class SendShared: @unchecked Sendable {
   package var stopRequested: Bool { unsafe ik_load_relaxed_u64(flags + SendShared.stopFlag) != 0 }
   package var abortRequested: Bool { unsafe ik_load_relaxed_u64(flags + SendShared.abortFlag) != 0 }
 
-  /// Says to the peers of TCP streams that nothing more will come. What was sent last is then
-  /// acknowledged at once: without an end behind it, the peer may take 40 ms to do so
-  /// (TCP_DELACK_MIN), and notifications with it. Harmless when said again.
+  /// Says to the peers of TCP streams whose last bytes the kernel has that nothing more will come.
+  /// Those bytes are then acknowledged at once: with no end behind them, the peer may take 40 ms to
+  /// do so (TCP_DELACK_MIN in net/tcp.h), and notifications as long. Once for each stream.
   @unsafe
   func end(_ streams: UnsafeMutablePointer<SendStream>, _ count: Int) {
-    for index in 0..<count where unsafe streams[index].failure == 0 && !streams[index].isShut {
+    for index in 0..<count {
+      let stream = unsafe streams[index]
+      guard stream.failure == 0, !stream.isShut, stream.inFlight == 0,
+        stream.chainHead == SendPool.none
+      else { continue }
       unsafe streams[index].isShut = true
-      unsafe _ = shutdown(streams[index].descriptor, Int32(SHUT_WR))
+      _ = shutdown(stream.descriptor, Int32(SHUT_WR))
     }
   }
 
