@@ -7,8 +7,7 @@ extension SendLoop {
   /// the kernel's last word on every slot and, on TCP, for the peer's acknowledgement.
   ///
   /// - Cost: 88 instructions a datagram in batches of 32, 113 with zero-copy; 255 and 289 one at a
-  ///   time; beside the kernel's 4700 and more (tools/gates/send). Specialised for the content where
-  ///   it is called.
+  ///   time; beside the kernel's 4700 and more (tools/gates/send). Specialised for the content.
   @inlinable
   package mutating func run<Content: SendContent & ~Copyable>(_ content: inout Content) {
     for slot in 0..<pool.slotCount {
