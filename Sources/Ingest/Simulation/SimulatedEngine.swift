@@ -70,7 +70,8 @@ struct SimulatedEngine: ~Copyable {
       closeRefused(&stage)
       batch.drainFaults { faults.append($0) }
       idle = before == (ledger.outstanding, progress) ? idle + 1 : 0
-      if idle > 0 && simulation.ringCapacity > 0 { usleep(20) }
+      // Another thread may get no CPU for a while: ten seconds in all.
+      if idle > 0 && simulation.ringCapacity > 0 { usleep(idle < 100 ? 20 : 11_000) }
       if idle > SimulatedEngine.patience {
         problems.append(
           "nothing moves any more: stages hold \(ledger.outstanding) leases, "
