@@ -21,20 +21,22 @@ public enum Digest {
     // It only reads, though its pointer is not const.
     let start = unsafe UnsafeMutableRawPointer(mutating: base)
       .assumingMemoryBound(to: UInt8.self)
-    guard bytes.count <= longestCall else { return unsafe crc32c(start, bytes.count, crc) }
+    guard bytes.count <= longestCall else {
+      return unsafe crc32c(start, bytes.count, crc, call: longestCall)
+    }
     // crc32_iscsi inverts neither its seed nor its result.
     return ~(unsafe crc32_iscsi(start, Int32(truncatingIfNeeded: bytes.count), ~crc))
   }
 
-  /// For more than one call takes: its length is an int.
-  @inline(never)
-  private static func crc32c(
-    _ start: UnsafeMutablePointer<UInt8>, _ count: Int, _ crc: UInt32
+  /// For more than one call takes, whose length is an int.
+  @inline(never) @unsafe
+  static func crc32c(
+    _ start: UnsafeMutablePointer<UInt8>, _ count: Int, _ crc: UInt32, call longest: Int
   ) -> UInt32 {
     var state = ~crc
     var done = 0
     while done < count {
-      let part = min(count - done, longestCall)
+      let part = min(count - done, longest)
       state = unsafe crc32_iscsi(start + done, Int32(truncatingIfNeeded: part), state)
       done += part
     }

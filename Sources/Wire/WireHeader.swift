@@ -103,8 +103,8 @@ extension WireHeader {
     }
     let version = UInt8(truncatingIfNeeded: words.first &>> 32)
     guard version == WireHeader.version else { throw .version(version) }
-    guard ChecksumKind(rawValue: words.kind) != nil else { throw .checksumKind(words.kind) }
-    self.init(words)
+    guard let kind = ChecksumKind(rawValue: words.kind) else { throw .checksumKind(words.kind) }
+    self.init(words, kind)
   }
 
   /// The same for a header that is sound, and nil for every other one: without a word about why,
@@ -115,19 +115,19 @@ extension WireHeader {
   public init?(sound bytes: RawSpan, at start: Int) {
     let words = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: start, as: Words.self)
     guard words.first & 0xff_ffff_ffff == WireHeader.opening,
-      words.kind <= ChecksumKind.xxh3.rawValue,
+      let kind = ChecksumKind(rawValue: words.kind),
       WireHeader.checksum(of: words) == words.stated
     else { return nil }
-    self.init(words)
+    self.init(words, kind)
   }
 
   /// Magic and version, as a header begins.
   @inlinable static var opening: UInt64 { UInt64(magic) | UInt64(version) &<< 32 }
 
-  /// Of words whose kind is one.
+  /// Of words that say this kind.
   @inlinable @inline(__always)
-  init(_ words: Words) {
-    kind = ChecksumKind(rawValue: words.kind) ?? .none
+  init(_ words: Words, _ kind: ChecksumKind) {
+    self.kind = kind
     flags = Flags(rawValue: UInt16(truncatingIfNeeded: words.first &>> 48))
     length = UInt32(truncatingIfNeeded: words.second)
     sequence = words.third

@@ -1,5 +1,6 @@
 import Testing
-import Wire
+
+@testable import Wire
 
 // A span over an array's elements is marked unsafe for the sake of types with padding; bytes have
 // none.
@@ -22,6 +23,17 @@ func xxh3(_ text: String) -> UInt64 {
     #expect(crc32c([UInt8](repeating: 0xff, count: 32)) == 0x62a8_ab43)
     #expect(crc32c(Array(UInt8(0)..<32)) == 0x46dd_794e)
     #expect(crc32c([UInt8]()) == 0)
+  }
+
+  /// What is longer than one call takes, as if that were a few bytes.
+  @Test(arguments: [1, 64, 100, 999, 1000, 4096])
+  func severalCallsGiveTheSameAsOne(_ longest: Int) {
+    var bytes = (0..<1000).map { UInt8(truncatingIfNeeded: $0 * 7) }
+    let whole = crc32c(bytes, continuing: 5)
+    let parts = unsafe bytes.withUnsafeMutableBufferPointer {
+      unsafe Digest.crc32c($0.baseAddress!, $0.count, 5, call: longest)
+    }
+    #expect(parts == whole)
   }
 
   @Test func xxh3Vectors() {

@@ -58,14 +58,8 @@ public struct WireFramer: Framer, Equatable {
     if let header = WireHeader(sound: bytes, at: cursor), Int(header.length) <= max,
       header.sequence == state.sequence
     {
-      state.header = header
-      state.sequence = header.sequence &+ 1
-      let payload = UInt32(
-        truncatingIfNeeded: min(Int(header.length), available &- WireHeader.size))
-      state.left = header.length &- payload
       return .piece(
-        Piece(
-          lead: UInt32(WireHeader.size), payload: payload, first: true, last: state.left == 0))
+        enter(&state, header, lead: WireHeader.size, available: available, first: true))
     }
     return begin(
       &state, bytes, at: cursor, lead: WireHeader.size, available: available, first: true)
@@ -96,26 +90,35 @@ public struct WireFramer: Framer, Equatable {
     _ state: inout State, _ header: RawSpan, at start: Int, lead: Int, available: Int,
     first: Bool
   ) -> Step {
+    let found: WireHeader
     do {
-      state.header = try WireHeader(decoding: header, at: start)
+      found = try WireHeader(decoding: header, at: start)
     } catch {
       return .fault(WireFramer.flaw(of: error))
     }
-    let length = state.header.length
-    guard length <= max else {
-      return .fault(Flaw(.recordTooLong, expected: UInt64(max), found: UInt64(length)))
+    guard found.length <= max else {
+      return .fault(Flaw(.recordTooLong, expected: UInt64(max), found: UInt64(found.length)))
     }
-    let payload = UInt32(truncatingIfNeeded: min(Int(length), available - lead))
-    state.left = length - payload
-    let piece = Piece(
-      lead: UInt32(lead), payload: payload, first: first, last: state.left == 0)
     let expected = state.sequence
-    let found = state.header.sequence
-    state.sequence = found &+ 1
-    if found != expected {
-      return .flawed(piece, Flaw(.sequence, expected: expected, found: found))
+    let piece = enter(&state, found, lead: lead, available: available, first: first)
+    if found.sequence != expected {
+      return .flawed(piece, Flaw(.sequence, expected: expected, found: found.sequence))
     }
     return .piece(piece)
+  }
+
+  /// Makes the record of a header the one at hand.
+  @inlinable @inline(__always)
+  func enter(
+    _ state: inout State, _ header: WireHeader, lead: Int, available: Int, first: Bool
+  ) -> Piece {
+    state.header = header
+    state.sequence = header.sequence &+ 1
+    let payload = UInt32(truncatingIfNeeded: min(Int(header.length), available &- lead))
+    state.left = header.length &- payload
+    return Piece(
+      lead: UInt32(truncatingIfNeeded: lead), payload: payload, first: first,
+      last: state.left == 0)
   }
 
   /// The header spans leases.

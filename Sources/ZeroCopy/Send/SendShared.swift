@@ -42,8 +42,8 @@ package final class SendShared: @unchecked Sendable {
   package var abortRequested: Bool { unsafe ik_load_relaxed_u64(flags + SendShared.abortFlag) != 0 }
 
   /// Says to the peers of TCP streams whose last bytes the kernel has that nothing more will come.
-  /// Those bytes are then acknowledged at once: with no end behind them, the peer may take 40 ms to
-  /// do so (TCP_DELACK_MIN in net/tcp.h), and notifications as long. Once for each stream.
+  /// A peer that closes in turn acknowledges with that. One that stays open may take 40 ms to do so
+  /// (TCP_DELACK_MIN in net/tcp.h), and notifications as long. Once for each stream.
   @unsafe
   func end(_ streams: UnsafeMutablePointer<SendStream>, _ count: Int) {
     for index in 0..<count {
