@@ -18,13 +18,7 @@ package struct JSON5File {
 
   package init(text: String, name: String) throws(JSON5Error) {
     let places = KeyLines(text)
-    if let limit = places.limit {
-      throw JSON5Error("\(name):\(limit.line): \(limit.text)", isMalformed: true)
-    }
-    guard let root = try? JSONValue(json5: text) else {
-      let place = places.mistake.map { ":\($0.line): \($0.text)" } ?? ": some value is malformed"
-      throw JSON5Error("\(name)\(place)", isMalformed: true)
-    }
+    let root = try JSONValue(json5: text, walked: places, name: name)
     guard case .object(let values) = root else {
       throw JSON5Error("\(name):1: expected an object { … }, found \(root.shown)")
     }
@@ -80,12 +74,25 @@ package struct JSON5File {
 
 extension JSONValue {
   /// Decodes JSON5: comments, trailing commas, unquoted keys, hexadecimal numbers.
-  package init(json5 text: String) throws {
+  package init(json5 text: String) throws(JSON5Error) {
+    try self.init(json5: text, walked: KeyLines(text), name: "JSON5")
+  }
+
+  /// The decoder (Swift 6.3) traps on some of what is no JSON5, `0x0x1` for one, so that it gets
+  /// nothing that the walk found a mistake in.
+  fileprivate init(json5 text: String, walked: KeyLines, name: String) throws(JSON5Error) {
+    if let limit = walked.limit ?? walked.mistake {
+      throw JSON5Error("\(name):\(limit.line): \(limit.text)", isMalformed: true)
+    }
     let decoder = JSONDecoder()
     decoder.allowsJSON5 = true
-    // The decoder (Swift 6.3) reads a number up to the first byte that is none, also where the text
-    // ends with it and that byte is not the text's. It traps where it finds more digits there.
-    self = try decoder.decode(JSONValue.self, from: Data(text.utf8) + [UInt8(ascii: "\n")])
+    // It reads a number up to the first byte that is none, also where the text ends with it and
+    // that byte is not the text's. It traps where it finds more digits there.
+    let data = Data(text.utf8) + [UInt8(ascii: "\n")]
+    guard let value = try? decoder.decode(JSONValue.self, from: data) else {
+      throw JSON5Error("\(name): some value is malformed", isMalformed: true)
+    }
+    self = value
   }
 }
 

@@ -1,14 +1,15 @@
 /// Where each key of a JSON5 text stands, so that an error can name the line.
 ///
-/// The decoder judges the text; this only walks over it, because the decoder tells neither the
-/// lines of keys nor the place of a mistake.
+/// The decoder tells neither the lines of keys nor the place of a mistake, and it traps on some
+/// mistakes. So the walk comes first; its grammar is <https://spec.json5.org>, with the blanks of
+/// ASCII alone.
 package struct KeyLines {
   /// The line (from 1) of each key path: `buffer`, `receive.cpus[1]`.
   package private(set) var lines: [String: Int] = [:]
   /// Paths that stand more than once in one object, with the line of the repetition.
   package private(set) var repeated: [(path: String, line: Int)] = []
 
-  /// The first thing that looks wrong, for a text that the decoder refused.
+  /// The first thing that is wrong. Nothing behind it has been looked at with care.
   package private(set) var mistake: (line: Int, text: String)?
 
   /// Where the text is nested as no file of settings is. The walk ends there: it takes stack for
@@ -46,7 +47,7 @@ package struct KeyLines {
   private mutating func skipBlank() {
     while let byte {
       switch byte {
-      case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"), UInt8(ascii: "\n"):
+      case UInt8(ascii: " "), 0x09...0x0d:
         advance()
       case UInt8(ascii: "/"):
         skipComment()
@@ -59,9 +60,10 @@ package struct KeyLines {
   private mutating func skipComment() {
     advance()
     if byte == UInt8(ascii: "/") {
-      while let byte, byte != UInt8(ascii: "\n") { advance() }
+      while let byte, byte != UInt8(ascii: "\n"), byte != UInt8(ascii: "\r") { advance() }
       return
     }
+    if byte != UInt8(ascii: "*") { report("a / that starts no comment") }
     advance()
     let at = line
     var last: UInt8 = 0
@@ -101,11 +103,10 @@ package struct KeyLines {
   private mutating func plainValue() {
     let at = line
     let word = bare()
-    let isNumber = word.utf8.first.map { "+-.0123456789".utf8.contains($0) } ?? false
-    if !isNumber && !["true", "false", "null", "Infinity", "NaN"].contains(word) {
-      let found = word.isEmpty ? "none" : word
-      if mistake == nil { mistake = (at, "expected a value, found \(found)") }
+    if ["true", "false", "null"].contains(word) || JSON5Number.isOne(word) || mistake != nil {
+      return
     }
+    mistake = (at, "expected a value, found \(word.isEmpty ? "none" : word)")
   }
 
   /// Between members: a comma, or the end of what they are members of.
@@ -159,8 +160,8 @@ package struct KeyLines {
     let start = place
     let at = line
     while let byte, byte != quote {
-      if byte == UInt8(ascii: "\\") { advance() }
       advance()
+      if byte == UInt8(ascii: "\\") { escape() }
     }
     let end = place
     if byte == nil && mistake == nil { mistake = (at, "a text that is not closed") }
@@ -168,9 +169,21 @@ package struct KeyLines {
     return String(decoding: text[start..<end], as: UTF8.self)
   }
 
+  /// What follows a backslash: digits after `u` and `x`, else anything.
+  private mutating func escape() {
+    let digits = byte == UInt8(ascii: "u") ? 4 : byte == UInt8(ascii: "x") ? 2 : 0
+    advance()
+    for _ in 0..<digits {
+      guard let byte, JSON5Number.isHexDigit(byte) else {
+        return report("expected \(digits) hexadecimal digits after the \\ in a text")
+      }
+      advance()
+    }
+  }
+
   private mutating func bare() -> String {
     let start = place
-    while let byte, !" \t\r\n,:]}/".utf8.contains(byte) { advance() }
+    while let byte, !" \t\r\n\u{b}\u{c},:]}/".utf8.contains(byte) { advance() }
     // Something that belongs nowhere: step over it, so that the walk ends.
     if place == start { advance() }
     return String(decoding: text[start..<place], as: UTF8.self)

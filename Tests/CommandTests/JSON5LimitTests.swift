@@ -22,6 +22,46 @@ import Testing
     #expect((try? JSONValue(json5: "12")) == .whole(12))
   }
 
+  /// The decoder traps on some of the refused ones.
+  @Test(arguments: [
+    "0x0xB5", "0x", "0x-1", "0xg", "-0x", "+", "-", "--1", "+-1", "01", "-01", "00", ".", "-.",
+    "1..2",
+    ".e1", "1e", "1e+", "1e1e1", "1e1.5", "1e0x1", "Infinity1", "NaNs", "-Infinit", "1x", "1_000",
+    "0b1",
+  ])
+  func whatIsNoNumberIsRefused(word: String) {
+    #expect(refusal("{\na: \(word)}") == "file:2: expected a value, found \(word)")
+    #expect(refusal("{a: [1, \(word), 2]}") == "file:1: expected a value, found \(word)")
+    #expect(refusal("{a: 1 // b\r, c: \(word)}") == "file:1: expected a value, found \(word)")
+  }
+
+  @Test(arguments: [
+    ("0", 0), ("-0", 0), ("+7", 7), ("1.", 1), (".5", 0.5), ("-.5e1", -5), ("1.5E-1", 0.15),
+    ("0e0", 0),
+    ("5.e3", 5000), ("0x10", 16), ("-0xFf", -255), ("+0X1", 1), ("Infinity", .infinity),
+    ("-Infinity", -.infinity), ("1e999", .infinity), ("18446744073709551616", 0x1p64),
+    ("0xffffffffffffffffffff", 0xffff_ffff_ffff_ffff_ffff), ("0.1", 0.1),
+  ])
+  func numbersAreRead(word: String, value: Double) throws {
+    let read = try JSON5File(text: "{a:\u{b}\u{c}\(word)}", name: "file").values["a"]
+    switch read {
+    case .whole(let whole): #expect(Double(whole) == value, "\(word)")
+    case .number(let number): #expect(number == value, "\(word)")
+    default: Issue.record("\(word) is \(String(describing: read))")
+    }
+  }
+
+  @Test(arguments: [#"\u12"#, #"\u123\""#, #"\u"#, #"\x1"#, #"\xg1"#, #"\u00g0"#])
+  func anEscapeHasItsDigits(text: String) {
+    let refused = refusal("{a: \"\(text)\"}")
+    #expect(refused.hasSuffix("hexadecimal digits after the \\ in a text"), "\(text): \(refused)")
+  }
+
+  @Test func escapesAreRead() throws {
+    let file = try JSON5File(text: #"{a: "\u0041\x42\"\n\\", 'b': '\'"'}"#, name: "file")
+    #expect(file.values == ["a": .string("AB\"\n\\"), "b": .string("'\"")])
+  }
+
   private func digits(_ count: Int) -> String { String(repeating: "9", count: count) }
 
   private func nested(_ count: Int, _ open: String, _ close: String) -> String {

@@ -16,7 +16,7 @@ package enum JSONText {
   }
 
   /// Decodes JSON5: comments, trailing commas, unquoted keys, hexadecimal numbers.
-  package static func decode(json5 text: String) throws -> JSONValue {
+  package static func decode(json5 text: String) throws(JSON5Error) -> JSONValue {
     try JSONValue(json5: text)
   }
 }
