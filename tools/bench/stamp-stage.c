@@ -14,8 +14,13 @@ struct stage {
   FILE *to;
 };
 
-// What a connection is, in its user word.
-enum { UNKNOWN, STAMPS, OTHER };
+// A connection, behind its user word: what it carries, and the start of a record whose rest is in
+// the next piece. Connections share a buffer's length, so that a piece can end anywhere.
+struct connection {
+  enum { UNKNOWN, STAMPS, OTHER } kind;
+  uint32_t kept;
+  unsigned char start[STAMP_SIZE];
+};
 
 static int create(const ingest_stage_host *host, const char *options, void **instance, char *error,
                   size_t error_size) {
@@ -34,7 +39,7 @@ static int create(const ingest_stage_host *host, const char *options, void **ins
 
 static uint64_t opened(void *instance, const ingest_stage_connection *connection, void **user) {
   (void)instance, (void)connection;
-  *user = calloc(1, sizeof(int));
+  *user = calloc(1, sizeof(struct connection));
   return *user ? 0 : 1;
 }
 
@@ -43,30 +48,45 @@ static void closed(void *instance, const ingest_stage_end *end) {
   free(end->user);
 }
 
-// A record that lies in two pieces is not looked at: pieces end where buffers do, in whole records.
-static void look(struct stage *stage, const ingest_stage_piece *piece, uint64_t began) {
+static void add(struct stage *stage, const void *bytes, uint64_t now, uint64_t began) {
+  struct stamp record;
+  memcpy(&record, bytes, sizeof record);
+  ages_add(&stage->arrival, now - record.sent);
+  ages_add(&stage->batch, now - began);
+}
+
+// Looks at the records that a piece ends; one in two pieces is as old as its last byte.
+static void look(struct stage *stage, struct connection *from, const ingest_stage_piece *piece,
+                 uint64_t began) {
   const unsigned char *bytes = piece->payload;
-  uint64_t now = stamp_now();
-  for (uint64_t at = 0; at + STAMP_SIZE <= piece->length; at += STAMP_SIZE) {
-    struct stamp record;
-    memcpy(&record, bytes + at, sizeof record);
-    if (record.magic != STAMP_MAGIC) return;
-    ages_add(&stage->arrival, now - record.sent);
-    ages_add(&stage->batch, now - began);
+  uint64_t now = stamp_now(), at = 0;
+  if (from->kept) {
+    uint64_t rest = STAMP_SIZE - from->kept;
+    at = piece->length < rest ? piece->length : rest;
+    memcpy(from->start + from->kept, bytes, at);
+    from->kept += (uint32_t)at;
+    if (from->kept < STAMP_SIZE) return;
+    add(stage, from->start, now, began);
   }
+  for (; at + STAMP_SIZE <= piece->length; at += STAMP_SIZE) add(stage, bytes + at, now, began);
+  from->kept = (uint32_t)(piece->length - at);
+  memcpy(from->start, bytes + at, from->kept);
+}
+
+// By the bytes that the first piece has of a stamp's first word, one at least.
+static int starts_as_stamps(const ingest_stage_piece *piece) {
+  const uint64_t magic = STAMP_MAGIC;
+  return memcmp(piece->payload, &magic, piece->length < 8 ? piece->length : 8) == 0;
 }
 
 static void take(void *instance, const ingest_stage_batch *batch) {
   for (uint32_t index = 0; index < batch->count; index++) {
     const ingest_stage_piece *piece = ingest_stage_piece_at(batch, index);
-    int *kind = piece->user;
-    if (*kind == UNKNOWN && piece->length >= STAMP_SIZE) {
-      uint64_t magic;
-      memcpy(&magic, piece->payload, sizeof magic);
-      *kind = magic == STAMP_MAGIC ? STAMPS : OTHER;
-    }
-    if (*kind == STAMPS) look(instance, piece, batch->now);
-    if (*kind != STAMPS) ingest_stage_answer_at(batch, index)->kind = INGEST_STAGE_DROP;
+    struct connection *from = piece->user;
+    if (from->kind == UNKNOWN && piece->length)
+      from->kind = starts_as_stamps(piece) ? STAMPS : OTHER;
+    if (from->kind == STAMPS) look(instance, from, piece, batch->now);
+    if (from->kind == OTHER) ingest_stage_answer_at(batch, index)->kind = INGEST_STAGE_DROP;
   }
 }
 
