@@ -114,7 +114,9 @@ struct ReceiveOptions: ParsableArguments {
   var refillMemory: String?
   @Option(help: ArgumentHelp("Poll the NIC this long while waiting.", valueName: "50us"))
   var busyPoll: String?
-  @Option(help: ArgumentHelp("Wake up for this many completions.", valueName: "count"))
+  @Option(
+    help: ArgumentHelp(
+      "Wake up for this many completions, or a quarter of the buffers (32).", valueName: "count"))
   var waitBatch: String?
   @Option(
     help: ArgumentHelp("But wait no longer than this once there is one.", valueName: "200us"))

@@ -49,6 +49,12 @@ private struct LingeringStage: Stage {
     #expect(result.stage.ends == [.finished])
   }
 
+  /// With no buffer left nothing completes, and a wait for more than there are takes all its time.
+  @Test(arguments: [(1, 1), (3, 1), (16, 4), (100, 25), (256, 32), (1 << 20, 32)])
+  func aBatchIsAQuarterOfTheBuffersAtMost(buffers: UInt32, completions: UInt32) {
+    #expect(EngineOptions().batch(buffers: buffers) == completions)
+  }
+
   /// Another thread may reach a limit before this one is set up.
   @Test(arguments: EngineSetup.Kind.each)
   func aStopAskedForBeforeTheEngineWasMadeEndsIt(kind: EngineSetup.Kind) throws {

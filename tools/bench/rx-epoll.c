@@ -1,5 +1,6 @@
 // The receiver of many connections that people write today: epoll, and one recv() into one hot
-// buffer for each connection that has something. Ends when all have ended.
+// buffer for each connection that has something; with -t nothing is copied (MSG_TRUNC), which is
+// what no receiver can be below. Ends when all have ended.
 #include "bench.h"
 
 #include <sys/epoll.h>
@@ -7,16 +8,17 @@
 int main(int argc, char **argv) {
   const char *address = "127.0.0.1", *port = "5301";
   size_t length = 64 << 10;
-  int connections = 1, cpu = -1;
-  for (int option; (option = getopt(argc, argv, "a:p:P:b:c:")) != -1;) {
+  int connections = 1, cpu = -1, flags = MSG_DONTWAIT;
+  for (int option; (option = getopt(argc, argv, "a:p:P:b:tc:")) != -1;) {
     switch (option) {
       case 'a': address = optarg; break;
       case 'p': port = optarg; break;
       case 'P': connections = atoi(optarg); break;
       case 'b': length = size_of(optarg); break;
+      case 't': flags |= MSG_TRUNC; break;
       case 'c': cpu = atoi(optarg); break;
       default:
-        fprintf(stderr, "usage: rx-epoll -a ADDRESS -p PORT [-P CONNECTIONS] [-b BUFFER] "
+        fprintf(stderr, "usage: rx-epoll -a ADDRESS -p PORT [-P CONNECTIONS] [-b BUFFER] [-t] "
                         "[-c CPU]\n");
         return 2;
     }
@@ -40,7 +42,7 @@ int main(int argc, char **argv) {
         if (epoll_ctl(poll, EPOLL_CTL_ADD, event.data.fd, &event)) die("epoll_ctl");
         continue;
       }
-      ssize_t got = recv(fd, buffer, length, MSG_DONTWAIT);
+      ssize_t got = recv(fd, buffer, length, flags);
       calls++;
       if (got < 0 && errno == EAGAIN) continue;
       if (got < 0) die("recv");

@@ -116,7 +116,7 @@ static uint32_t take(struct pool *p, uint32_t bytes, uint32_t flags, int crc_wan
 
 int main(int argc, char **argv) {
   struct options o = {.address = "127.0.0.1", .port = "5301", .buffer = 64 << 10,
-                      .pool = 8 << 20, .mode = INCREMENTAL, .batch = 8, .min_wait_us = 200,
+                      .pool = 8 << 20, .mode = INCREMENTAL, .batch = 32, .min_wait_us = 200,
                       .cpu = -1, .completions = 4096};
   parse(&o, argc, argv);
   pin(o.cpu);

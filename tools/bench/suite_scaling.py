@@ -1,5 +1,6 @@
 """Cost per byte over the number of connections, threads, the area's size and the records' size."""
 
+import functools
 import resource
 
 import extras
@@ -18,9 +19,9 @@ CONNECTIONS = (1, 10, 100, 1000, 10_000)
 THREADS = (1, 2, 3, 4)
 AREAS = ("16M", "64M", "256M", "1G", "4G")
 RECORDS = ("16", "256", "4K", "64K", "1M")
-PARTS = {"connections": 2 * len(CONNECTIONS), "threads": len(THREADS), "areas": len(AREAS),
+PARTS = {"connections": 3 * len(CONNECTIONS), "threads": len(THREADS), "areas": len(AREAS),
          "records": len(RECORDS)}
-OURS, PEER = "ingest", "epoll + recv()"
+OURS, PEER, FLOOR = "ingest", "epoll + recv()", "no copy: epoll + MSG_TRUNC"
 
 
 def add_arguments(group):
@@ -101,17 +102,19 @@ def connections(context, result):
               if count <= context.options.most and raise_limit(count)]
     rows, names = {}, {}
     for count in counts:
-        for name, receiver in ((OURS, ours(context.programs, count)),
-                               (PEER, peers.theirs(context.programs, "rx-epoll", "-P",
-                                                   str(count)))):
+        theirs = functools.partial(peers.theirs, context.programs, "rx-epoll", "-P", str(count))
+        for name, receiver in ((OURS, ours(context.programs, count)), (PEER, theirs()),
+                               (FLOOR, theirs("-t"))):
             row = f"{name}, {count}"
             rows[row], names[row] = (receiver, count), (name, count, f"{count:,}")
     series = context.rounds("connections", rows, lambda row: many(context, *row))
     tabulate(result, series, "Over the number of connections", "connections", names)
     most = counts[-1]
-    for name, gate in ((OURS, most == CONNECTIONS[-1]), (PEER, False)):
+    for name, gate in ((OURS, most == CONNECTIONS[-1]), (PEER, False), (FLOOR, False)):
         result.target(f"machine CPU per GB, {name}: {most:,} connections : 1",
                       series.ratios(f"{name}, {most}", f"{name}, 1", "machine"), 1.3, gate=gate)
+    result.target(f"machine CPU per GB, {most:,} connections: ingest : no copy",
+                  series.ratios(f"{OURS}, {most}", f"{FLOOR}, {most}", "machine"), 1.1, gate=False)
     if most < CONNECTIONS[-1]:
         result.note(f"No more than {most:,} connections: --most, or too few descriptors "
                     "(ulimit -Hn).")

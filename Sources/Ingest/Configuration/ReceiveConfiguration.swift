@@ -50,8 +50,9 @@ public struct ReceiveConfiguration: Codable, Sendable, Equatable {
   public var refillMemory: RefillMemoryKind = .user
   /// Poll the NIC for this many microseconds while waiting, instead of its interrupts; 0 does not.
   public var busyPoll: Int = 0
-  /// Wait for this many completions, but no longer than `minWait` microseconds once there is one.
-  public var waitBatch: Int = 8
+  /// Wait for this many completions (at most a quarter of the area's buffers), but no longer than
+  /// `minWait` microseconds once there is one.
+  public var waitBatch: Int = 32
   public var minWait: Int = 200
   /// The other end of the trade: hand every completion on at once (waitBatch 1, minWait 0).
   public var latency: Bool = false

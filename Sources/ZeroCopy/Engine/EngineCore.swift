@@ -19,6 +19,8 @@ public struct EngineCore: ~Copyable {
   /// counts one of the others says so.
   @usableFromInline var hasNews = true
   @usableFromInline let options: EngineOptions
+  /// Completions to wait for, as the area allows.
+  @usableFromInline let waitBatch: UInt32
   @usableFromInline let control: EngineControl
   @usableFromInline let shared: SharedCounters<EngineCounters>
   let seat: ExchangeSeat?
@@ -82,6 +84,7 @@ public struct EngineCore: ~Copyable {
     table = ConnectionTable(
       capacity: options.maxConnections, firstSerial: options.firstSerial, step: options.serialStep)
     self.ring = ring
+    waitBatch = options.batch(buffers: area.layout.bufferCount)
     self.options = options
     recorder = options.recorder
     self.control = control
@@ -179,11 +182,11 @@ extension EngineCore {
   mutating func nextWait(stagePending: Int) -> Ring.Wait {
     if !toArm.isEmpty { return .none }
     var wait = Ring.Wait(
-      completions: options.waitBatch, minimumMicroseconds: options.minimumWait)
+      completions: waitBatch, minimumMicroseconds: options.minimumWait)
     if options.minimumWait == 0 {
       // A batch that may not be waited for: with no time to end it, the wait would be for all.
       wait.completions = 1
-    } else if !ring.features.minimumWait && options.waitBatch > 1 {
+    } else if !ring.features.minimumWait && waitBatch > 1 {
       // Without a minimum wait: while data flows, wait for a batch, but not for long; else for one.
       if hadData {
         wait.timeoutNanoseconds = UInt64(options.minimumWait) * 1000

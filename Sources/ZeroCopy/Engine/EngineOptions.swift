@@ -3,7 +3,9 @@ public import RingCore
 /// What every engine is told, whatever its leases come from.
 public struct EngineOptions: Sendable {
   /// Wait for this many completions, but no longer than `minimumWait` microseconds once one came.
-  public var waitBatch: UInt32 = 8
+  /// A quarter of the area's buffers is the most that is waited for: without a free one nothing
+  /// completes, and the wait would go on for its whole time.
+  public var waitBatch: UInt32 = 32
   public var minimumWait: UInt32 = 200
   /// Connections at a time. One more is answered with a reset.
   public var maxConnections: Int = 4096
@@ -35,4 +37,7 @@ public struct EngineOptions: Sendable {
   public var recorder = FlightRecorder()
 
   public init() {}
+
+  /// Completions to wait for where there are so many buffers.
+  package func batch(buffers: UInt32) -> UInt32 { max(1, min(waitBatch, buffers / 4)) }
 }
