@@ -223,6 +223,15 @@ public struct SPSCConsumer<Element: BitwiseCopyable & Sendable>: ~Copyable, @unc
     return element
   }
 
+  /// The element so many places behind the next one, which stays; nil where none was seen yet.
+  ///
+  /// - Cost: no look at the shared words.
+  @inlinable @inline(__always)
+  public func peek(_ behind: UInt32) -> Element? {
+    guard seenTail &- position > behind else { return nil }
+    return unsafe elements[Int((position &+ behind) & mask)]
+  }
+
   /// Reads at most `limit` elements, oldest first, and gives their places back together. Returns
   /// how many there were.
   @inlinable

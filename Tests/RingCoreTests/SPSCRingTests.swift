@@ -57,6 +57,26 @@ import Testing
     #expect(consumer.pop() == nil)
   }
 
+  @Test func whatWasSeenCanBeLookedAtAhead() {
+    let ring = SPSCRing<UInt8>(capacity: 4)
+    var producer = ring.takeProducer()
+    var consumer = ring.takeConsumer()
+    for round in UInt8(0)..<3 {
+      #expect(consumer.peek(0) == nil)
+      for element in UInt8(1)...3 { #expect(producer.push(round * 10 + element) == true) }
+      #expect(consumer.pop() == round * 10 + 1)
+      #expect(consumer.peek(0) == round * 10 + 2)
+      #expect(consumer.peek(1) == round * 10 + 3)
+      #expect(consumer.peek(2) == nil)
+      // Written after the reader last looked.
+      #expect(producer.push(99) == true)
+      #expect(consumer.peek(2) == nil)
+      #expect(consumer.available() == 3)
+      #expect(consumer.peek(2) == 99)
+      while consumer.pop() != nil { continue }
+    }
+  }
+
   @Test func countsWrapAt32Bits() {
     let ring = SPSCRing<UInt32>(capacity: 4)
     var producer = ring.takeProducer()

@@ -109,6 +109,8 @@ class Stageloop(unittest.TestCase):
         for kind in suite_stages.DIGESTS:
             told = self.told("digest", kind, "area=1048576", "buffer=4096", "bytes=1", "repeats=1")
             self.assertEqual(told["verified"], 256 if kind.endswith("-verify") else 0)
+            if kind.endswith("-placed"):
+                self.assertEqual(told["records"], 256)
             self.assertEqual((told["faults"], len(told["ours"])), (0, 1))
 
     def test_every_completion_becomes_a_lease(self):

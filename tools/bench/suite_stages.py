@@ -17,7 +17,7 @@ NEEDS_NETWORK = ("lo",)
 ORDER = 60
 
 KIB = 1 << 10
-DIGESTS = ("crc32c-verify", "crc32c", "xxh3-verify", "xxh3")
+DIGESTS = ("crc32c-verify", "crc32c", "xxh3-verify", "xxh3", "crc32c-placed")
 PARSERS = ("raw", "fixed", "length", "described", "wire", "chunked", "lines")
 BUFFERS = (4 * KIB, 64 * KIB)
 RECORDS = (64, KIB)
@@ -152,6 +152,8 @@ def over_memory(context):
                 "checked too, and the rest payload, which alone the library reads.")
     result.note("The chain asks for the first line of the next buffer ahead, as the zero-copy "
                 "engine does for it; the library alone waits for each: ours may be faster.")
+    result.note("crc32c-placed is crc32c behind a hand-over to another thread, both sides played "
+                "by one: what the far side of --place checksum=cpuN does, and the hand-over with it.")
     result.note("Parsers that hop from header to header, and raw, touch little of the stream: "
                 "their rate may exceed what reading it takes. Time per record compares them.")
     return result

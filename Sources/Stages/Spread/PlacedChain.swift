@@ -71,6 +71,7 @@ public struct PlacedChain<Rest: Downstream & ~Copyable>: ~Copyable {
       switch item {
       case .piece(let piece, let lease, let start, let expected):
         isInsideLease = true
+        lookAhead(batch.area)
         take(piece, lease, start, expected, &batch)
       case .finish(let lease):
         isInsideLease = false
@@ -96,6 +97,14 @@ public struct PlacedChain<Rest: Downstream & ~Copyable>: ~Copyable {
       }
     }
     return count
+  }
+
+  /// Asks for the first line of the lease behind this one, of which this piece may be the last: its
+  /// end stands between them.
+  @inlinable @inline(__always)
+  func lookAhead(_ area: AreaMemory) {
+    guard rest.readsPayload, case .piece(_, let lease, let start, _) = items.peek(1) else { return }
+    area.prefetch(at: lease.offset &+ UInt64(start))
   }
 
   @inlinable @inline(__always)

@@ -65,6 +65,22 @@ func measure<F: Framer, C: Checksum & ~Copyable>(
   var chain = RecordChain(
     framer: framer, checksum: checksum, sink: NullSink(), maxConnections: 1)
   var batch = Batch(area: memory.area, submissions: nil, holdLimit: 1)
+  var times = turns(memory, job, floor: floor) { memory, count in
+    passes(&chain, memory, &batch, count)
+  }
+  let rounds = UInt64(job.repeats + 1)
+  times.records = chain.totals.records / rounds
+  times.verified = chain.rest.checksum.verified / rounds
+  times.faults = batch.faultTotal
+  return times
+}
+
+/// Something that goes over the area so many times, beside the floor and plain reading.
+@inline(__always)
+func turns(
+  _ memory: borrowing Memory, _ job: Job, floor: ((borrowing Memory) -> UInt64)?,
+  _ passes: (borrowing Memory, Int) -> Void
+) -> Times {
   let count = max(1, job.bytes / memory.layout.byteCount)
   var times = Times()
   times.bytes = count * memory.layout.byteCount
@@ -72,7 +88,7 @@ func measure<F: Framer, C: Checksum & ~Copyable>(
   var whole = unsafe memory.walk()
   for repetition in 0...job.repeats {
     let start = floor_clock()
-    passes(&chain, memory, &batch, count)
+    passes(memory, count)
     let middle = floor_clock()
     if let floor { for _ in 0..<count { seen &+= floor(memory) } }
     let end = floor_clock()
@@ -85,10 +101,6 @@ func measure<F: Framer, C: Checksum & ~Copyable>(
     times.read.append(last - end)
   }
   if seen == 1 { print("") }
-  let rounds = UInt64(job.repeats + 1)
-  times.records = chain.totals.records / rounds
-  times.verified = chain.rest.checksum.verified / rounds
-  times.faults = batch.faultTotal
   return times
 }
 
@@ -139,6 +151,10 @@ func digest(_ job: Job, _ memory: borrowing Memory) -> Times? {
     }
   case "crc32c":
     return measure(RawFramer(), ComputeChecksum(.crc32c, maxConnections: 1), memory, job) {
+      crc($0, 0, job.buffer)
+    }
+  case "crc32c-placed":
+    return measurePlaced(ComputeChecksum(.crc32c, maxConnections: 1), memory, job) {
       crc($0, 0, job.buffer)
     }
   case "xxh3-verify":

@@ -1,7 +1,8 @@
 // stageloop WHAT KIND [key=number …]: one JSON object on standard output.
 //
 //   frame KIND     a parser over an area: raw fixed lines length described chunked wire
-//   digest KIND    a digest over an area: crc32c crc32c-verify xxh3 xxh3-verify
+//   digest KIND    a digest over an area: crc32c crc32c-verify xxh3 xxh3-verify; crc32c-placed:
+//                  behind a hand-over, as on a thread of its own
 //                  keys of both: area, buffer, payload, repeats, bytes
 //   loop KIND      the bare receive loop: swift-zcrx c-zcrx swift-pbuf c-pbuf
 //   inline ENGINE  raw, three stages, null, behind that loop: zcrx pbuf
