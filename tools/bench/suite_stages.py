@@ -153,7 +153,7 @@ def over_memory(context):
     result.note("The chain asks for the first line of the next buffer ahead, as the zero-copy "
                 "engine does for it; the library alone waits for each: ours may be faster.")
     result.note("crc32c-placed is crc32c behind a hand-over to another thread, both sides played "
-                "by one: what the far side of --place checksum=cpuN does, and the hand-over with it.")
+                "by one: what --place checksum=cpuN has the other thread do, and the hand-over.")
     result.note("Parsers that hop from header to header, and raw, touch little of the stream: "
                 "their rate may exceed what reading it takes. Time per record compares them.")
     return result
