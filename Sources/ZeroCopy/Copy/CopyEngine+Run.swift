@@ -9,7 +9,8 @@ extension CopyEngine {
   public mutating func runBatch<S: Stage & ~Copyable>(_ stage: inout S) {
     let completions = core.ring.completions
     let ready = completions.available()
-    core.recordBatch(ready, free: buffers.view.posted)
+    let offered = buffers.view.posted
+    core.recordBatch(ready, free: offered)
     // In locals, so that the loop need not reload them after each store through a pointer.
     var view = buffers.view
     #if DEBUG
@@ -37,6 +38,7 @@ extension CopyEngine {
     if UInt64(view.posted) < core.counters.freeBuffersLow {
       core.counters.freeBuffersLow = UInt64(view.posted)
     }
+    core.pace.ended(left: view.posted, of: offered)
     view.publish()
     buffers.view = view
   }

@@ -21,6 +21,7 @@ public struct EngineCore: ~Copyable {
   @usableFromInline let options: EngineOptions
   /// Completions to wait for, as the area allows.
   @usableFromInline let waitBatch: UInt32
+  @usableFromInline var pace: WaitPace
   @usableFromInline let control: EngineControl
   @usableFromInline let shared: SharedCounters<EngineCounters>
   let seat: ExchangeSeat?
@@ -85,6 +86,7 @@ public struct EngineCore: ~Copyable {
       capacity: options.maxConnections, firstSerial: options.firstSerial, step: options.serialStep)
     self.ring = ring
     waitBatch = options.batch(buffers: area.layout.bufferCount)
+    pace = WaitPace(most: options.minimumWait)
     self.options = options
     recorder = options.recorder
     self.control = control
@@ -182,14 +184,14 @@ extension EngineCore {
   mutating func nextWait(stagePending: Int) -> Ring.Wait {
     if !toArm.isEmpty { return .none }
     var wait = Ring.Wait(
-      completions: waitBatch, minimumMicroseconds: options.minimumWait)
+      completions: waitBatch, minimumMicroseconds: pace.microseconds)
     if options.minimumWait == 0 {
       // A batch that may not be waited for: with no time to end it, the wait would be for all.
       wait.completions = 1
     } else if !ring.features.minimumWait && waitBatch > 1 {
       // Without a minimum wait: while data flows, wait for a batch, but not for long; else for one.
       if hadData {
-        wait.timeoutNanoseconds = UInt64(options.minimumWait) * 1000
+        wait.timeoutNanoseconds = UInt64(pace.microseconds) * 1000
       } else {
         wait.completions = 1
       }

@@ -4,7 +4,8 @@ public import RingCore
 public struct EngineOptions: Sendable {
   /// Wait for this many completions, but no longer than `minimumWait` microseconds once one came.
   /// A quarter of the area's buffers is the most that is waited for: without a free one nothing
-  /// completes, and the wait would go on for its whole time.
+  /// completes, and the wait would go on for its whole time. A copying engine shortens that where
+  /// its buffers are taken sooner (``WaitPace``).
   public var waitBatch: UInt32 = 32
   public var minimumWait: UInt32 = 200
   /// Connections at a time. One more is answered with a reset.
