@@ -96,7 +96,7 @@ extension SinkSpecification {
       ? "the sink carries records that span receives, up to \(size) for each (lower max= in "
         + "--parse for more)"
       : "the sink gathers blocks of \(size) for each (lower block= in --sink for more)"
-    return (max(budget / bound - 1, 1), what)
+    return (CarryPool.mostConnections(bound: bound, budget: budget), what)
   }
 
   /// The most bytes of carry buffers; nil where the sink carries nothing.

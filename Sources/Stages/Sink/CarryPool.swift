@@ -7,7 +7,7 @@ import RingCore
 /// Every connection may have one record under way; `spare` more may wait for their write. The
 /// memory is mapped at the start and faulted in where it is used, so the bound is an upper one.
 @safe
-struct CarryPool: ~Copyable {
+package struct CarryPool: ~Copyable {
   /// What a connection has gathered of its current record.
   struct Gathered: BitwiseCopyable {
     var buffer = noIndex
@@ -27,6 +27,13 @@ struct CarryPool: ~Copyable {
   /// Records waiting for their write while their connections go on to the next: a few are enough
   /// to keep a disk busy. One is the least, the rest is taken where the budget has room.
   static let mostSpare = 16
+
+  /// How many connections a budget is for. A sixteenth of it, up to ``mostSpare`` buffers, is kept
+  /// spare: with one alone nearly every write of what was gathered would be waited for.
+  package static func mostConnections(bound: Int, budget: Int) -> Int {
+    let fit = budget / ((bound + 4095) & ~4095)
+    return max(1, fit - min(mostSpare, max(1, fit / 16)))
+  }
 
   /// How many buffers of a bound fit into a budget; nil when there are fewer than connections
   /// need: one each, and a spare one.
