@@ -4,13 +4,13 @@
 /// is taken. A wait that goes on beyond that is time in which the sender's window is shut: with an
 /// area of 1 MiB it halved the rate. So a wait that found less than an eighth of its buffers left
 /// halves the next ones, and one that left half of them lengthens them by a quarter again.
-@frozen
-public struct WaitPace: Equatable, Sendable {
+@frozen @usableFromInline
+package struct WaitPace: Equatable, Sendable {
   /// Microseconds to wait, and the most that may be. 0 is no wait for a batch at all.
-  public private(set) var microseconds: UInt32
-  public let most: UInt32
+  package private(set) var microseconds: UInt32
+  package let most: UInt32
 
-  public init(most: UInt32) {
+  package init(most: UInt32) {
     microseconds = most
     self.most = most
   }
