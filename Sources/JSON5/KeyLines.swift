@@ -27,6 +27,8 @@ package struct KeyLines {
 
   package init(_ text: String) {
     self.text = Array(text.utf8)
+    // Some editors mark UTF-8 so; the decoder takes it.
+    if self.text.starts(with: "\u{feff}".utf8) { place = 3 }
     value("")
     if byte != nil { report("expected the end of the file after the last }") }
     self.text = []

@@ -62,6 +62,13 @@ import Testing
     #expect(refused.hasSuffix("hexadecimal digits after the \\ in a text"), "\(text): \(refused)")
   }
 
+  @Test func aByteOrderMarkIsNoMistake() throws {
+    let file = try JSON5File(text: "\u{feff}// x\n{a: 1}", name: "file")
+    #expect(file.values == ["a": .whole(1)])
+    #expect(file.line("a") == 2)
+    #expect(refusal("{\u{feff}a: 1}") != "")
+  }
+
   @Test func escapesAreRead() throws {
     let file = try JSON5File(text: #"{a: "\u0041\x42\"\n\\", 'b': '\'"'}"#, name: "file")
     #expect(file.values == ["a": .string("AB\"\n\\"), "b": .string("'\"")])
