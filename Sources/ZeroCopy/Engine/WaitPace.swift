@@ -1,4 +1,4 @@
-/// How long a copying engine waits for a batch: what it is told, but while its buffers last.
+/// How long a copying engine waits for a batch: as told, but no longer than its buffers last.
 ///
 /// One completion may fill many buffers, so that counting completions does not tell when the last
 /// is taken. A wait that goes on beyond that is time in which the sender's window is shut: with an
