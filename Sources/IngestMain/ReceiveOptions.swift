@@ -116,7 +116,8 @@ struct ReceiveOptions: ParsableArguments {
   var busyPoll: String?
   @Option(
     help: ArgumentHelp(
-      "Wake up for this many completions, or a quarter of the buffers (32).", valueName: "count"))
+      "Wake up for this many completions (32), a quarter of the buffers at most.",
+      valueName: "count"))
   var waitBatch: String?
   @Option(
     help: ArgumentHelp("But wait no longer than this once there is one.", valueName: "200us"))

@@ -1,8 +1,8 @@
 /// Where each key of a JSON5 text stands, so that an error can name the line.
 ///
 /// The decoder tells neither the lines of keys nor the place of a mistake, and it traps on some
-/// mistakes. So the walk comes first; its grammar is <https://spec.json5.org>, with the blanks of
-/// ASCII alone.
+/// mistakes. So the walk comes first. It takes what <https://spec.json5.org> does, but no blanks
+/// beyond ASCII; what a bare key consists of is left to the decoder.
 package struct KeyLines {
   /// The line (from 1) of each key path: `buffer`, `receive.cpus[1]`.
   package private(set) var lines: [String: Int] = [:]

@@ -25,9 +25,8 @@ import Testing
   /// The decoder traps on some of the refused ones.
   @Test(arguments: [
     "0x0xB5", "0x", "0x-1", "0xg", "-0x", "+", "-", "--1", "+-1", "01", "-01", "00", ".", "-.",
-    "1..2",
-    ".e1", "1e", "1e+", "1e1e1", "1e1.5", "1e0x1", "Infinity1", "NaNs", "-Infinit", "1x", "1_000",
-    "0b1",
+    "1..2", ".e1", "1e", "1e+", "1e1e1", "1e1.5", "1e0x1", "Infinity1", "NaNs", "-Infinit", "1x",
+    "1_000", "0b1",
   ])
   func whatIsNoNumberIsRefused(word: String) {
     #expect(refusal("{\na: \(word)}") == "file:2: expected a value, found \(word)")
@@ -37,10 +36,8 @@ import Testing
 
   @Test(arguments: [
     ("0", 0), ("-0", 0), ("+7", 7), ("1.", 1), (".5", 0.5), ("-.5e1", -5), ("1.5E-1", 0.15),
-    ("0e0", 0),
-    ("5.e3", 5000), ("0x10", 16), ("-0xFf", -255), ("+0X1", 1), ("Infinity", .infinity),
-    ("-Infinity", -.infinity), ("18446744073709551616", 0x1p64),
-    ("0.1", 0.1),
+    ("0e0", 0), ("5.e3", 5000), ("0x10", 16), ("-0xFf", -255), ("+0X1", 1), ("0.1", 0.1),
+    ("Infinity", .infinity), ("-Infinity", -.infinity), ("18446744073709551616", 0x1p64),
   ])
   func numbersAreRead(word: String, value: Double) throws {
     let read = try JSON5File(text: "{a:\u{b}\u{c}\(word)}", name: "file").values["a"]

@@ -41,6 +41,14 @@ def saturate(*arguments, prefix=(), seconds=2):
     return json.loads(done.stdout)["end"]["saturation"]
 
 
+def one_buffer_each(area):
+    """A run whose receives copy one buffer of 4 KiB each, and end with the area's last one."""
+    with Scratch() as folder:
+        with open(f"{folder}/plain.json5", "w") as file:
+            file.write("{ receive: { receive: 'plain' } }")
+        return saturate(*PLAIN, "--config", file.name, "--area", area, "--buffer", "4K")
+
+
 def named(found, name, detail=None):
     """Requires the limiter; returns a line of facts."""
     finding = found["finding"]
@@ -196,12 +204,8 @@ def saturate_names_soft_interrupts():
 
 @check
 def saturate_names_the_kernels_copying():
-    # Each receive copies one buffer of 4 KiB, and nothing else is done with it.
-    with Scratch() as folder:
-        with open(f"{folder}/plain.json5", "w") as file:
-            file.write("{ receive: { receive: 'plain' } }")
-        found = saturate(*PLAIN, "--config", file.name, "--area", "128M", "--buffer", "4K")
-    return named(found, "copies")
+    # Nothing else is done with what is copied.
+    return named(one_buffer_each("128M"), "copies")
 
 
 @check
@@ -211,12 +215,7 @@ def saturate_names_an_application_with_tiny_records():
 
 @check
 def saturate_names_a_tiny_area():
-    # A receive that fills one buffer ends with the area's last one.
-    with Scratch() as folder:
-        with open(f"{folder}/plain.json5", "w") as file:
-            file.write("{ receive: { receive: 'plain' } }")
-        found = saturate(*PLAIN, "--config", file.name, "--area", "16K", "--buffer", "4K")
-    return named(found, "ring", "area")
+    return named(one_buffer_each("16K"), "ring", "area")
 
 
 @check

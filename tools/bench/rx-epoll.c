@@ -1,6 +1,6 @@
 // The receiver of many connections that people write today: epoll, and one recv() into one hot
-// buffer for each connection that has something; with -t nothing is copied (MSG_TRUNC), which is
-// what no receiver can be below. Ends when all have ended.
+// buffer for each connection that has something; with -t nothing is copied (MSG_TRUNC): what
+// is left is waking up and TCP. Ends when all have ended.
 #include "bench.h"
 
 #include <sys/epoll.h>

@@ -15,7 +15,7 @@ struct stage {
 };
 
 // A connection, behind its user word: what it carries, and the start of a record whose rest is in
-// the next piece. Connections share a buffer's length, so that a piece can end anywhere.
+// the next piece. Connections share buffers, so that a piece can end anywhere.
 struct connection {
   enum { UNKNOWN, STAMPS, OTHER } kind;
   uint32_t kept;

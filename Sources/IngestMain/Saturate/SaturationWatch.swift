@@ -1,5 +1,6 @@
 import CommandSupport
 import Ingest
+import ZeroCopy
 
 /// Watches both ends while bytes move, and says at the end what limited them.
 ///
@@ -168,7 +169,10 @@ final class SaturationWatch {
     let kernel = receiving * seen.receiver.kernelShare
     let calls = Double(last.receive.enters &- first.receive.enters)
     // A thread that is behind waits for so many completions at least, whatever it did here.
-    let batch = receive.latency ? 1.0 : Double(max(receive.waitBatch, 1))
+    var waits = EngineOptions()
+    waits.waitBatch = receive.latency ? 1 : UInt32(receive.waitBatch)
+    let batch = Double(
+      waits.batch(buffers: UInt32(clamping: seen.ring.buffers / max(receive.threads, 1))))
     costs.systemCallsPerCompletion =
       min(calls / Double(max(seen.ring.completions, 1)), 1 / batch)
     costs.kernelNanosecondsPerKiB = max(0, kernel - calls * costs.systemCallNanoseconds) / kib

@@ -2,8 +2,8 @@
 ///
 /// One completion may fill many buffers, so that counting completions does not tell when the last
 /// is taken. A wait that goes on beyond that is time in which the sender's window is shut: with an
-/// area of 1 MiB it halved the rate. So a wait that found less than an eighth of its buffers left
-/// halves the next ones, and one that left half of them lengthens them by a quarter again.
+/// area of 1 MiB it took two thirds of the rate. So a wait that found an eighth of its buffers left
+/// or less halves the next ones, and one that left half of them lengthens them by a quarter again.
 @frozen @usableFromInline
 package struct WaitPace: Equatable, Sendable {
   /// Microseconds to wait, and the most that may be. 0 is no wait for a batch at all.

@@ -29,9 +29,8 @@ struct Times {
 /// Passes of a chain over all leases of an area, each a connection of its own; batches of 64, in
 /// which the next lease's first line is asked for ahead, as the zero-copy engine does.
 @inline(__always)
-func passes<F: Framer, C: Checksum & ~Copyable>(
-  _ chain: inout RecordChain<F, Checked<C, NullSink>>, _ memory: borrowing Memory,
-  _ batch: inout Batch, _ count: Int
+func passes<S: Stage & ~Copyable>(
+  _ chain: inout S, _ memory: borrowing Memory, _ batch: inout Batch, _ count: Int
 ) {
   let size = UInt32(memory.layout.bufferSize)
   for number in 0..<count {
@@ -50,6 +49,7 @@ func passes<F: Framer, C: Checksum & ~Copyable>(
         index += 1
       }
       chain.endBatch(in: &batch)
+      batch.takeReturns { _ in }
     }
     // This side's choice: a record that the area's end cut is no fault.
     chain.closed(connection, .stopped, in: &batch)
